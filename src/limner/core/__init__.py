@@ -1,0 +1,1 @@
+"""What everything else stands on: names, time, randomness, pixels, latents, files."""

@@ -1,0 +1,20 @@
+"""The one error a user can cause: it says what was given, what is accepted, what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake in a path, an option or a file. Programs print its one line and exit with 2."""
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
+    """No such thing: names the nearest known name first, then all of them."""
+    names = sorted(known)
+    near = get_close_matches(given, names, n=1, cutoff=0.5) or [
+        name for name in names if name.lower().startswith(given.lower()) and given
+    ][:1]
+    hint = f"; did you mean {near[0]}?" if near else ";"
+    return UserError(f"no {what} {given!r}{hint} there are {', '.join(names) or 'none'}")

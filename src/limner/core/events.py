@@ -1,0 +1,73 @@
+"""What happens during long work, as values: programs watch them, tests read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened after `nimg` images."""
+
+    nimg: int
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """One step is done. `share` is the part of the budget that is used up, 0 to 1."""
+
+    share: float
+    seconds: float
+    losses: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Look(Event):
+    """A good moment to look and to save: a whole number of steps is done and every weight is finite."""
+
+    share: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Preview(Event):
+    """Pictures to look at, uint8 (n, h, w, c): the same codes each time."""
+
+    images: NDArray[np.uint8]
+    name: str = "samples"
+
+
+@dataclass(frozen=True)
+class Scores(Event):
+    """Numbers of the averaged model against held-out images; `score` (lower is better) picks the best."""
+
+    values: dict[str, float]
+    score: float
+
+
+@dataclass(frozen=True)
+class Alarm(Event):
+    """Something is wrong: `kind` for programs, `words` for people, `action` what was done about it."""
+
+    kind: str
+    words: str
+    action: str = ""
+
+
+@dataclass(frozen=True)
+class Saved(Event):
+    """A file or folder is safely on disk."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The budget is used up or training was told to stop; `reason` says which."""
+
+    seconds: float
+    reason: str

@@ -1,0 +1,77 @@
+"""One process or many: the same loop under `torchrun`, one flat gradient all-reduce a turn.
+
+No wrappers: gradient penalties, frozen critics and several turns a step all go through unchanged.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from limner.core.errors import UserError
+
+
+def join(device: torch.device) -> None:
+    """Meet the other processes if `torchrun` started several; do nothing otherwise."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
+        return
+    # A store of our own per restart: peers of the last try may still hold sockets of the shared one.
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=datetime.timedelta(seconds=60)
+    )
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        store=dist.PrefixStore(f"try{attempt}", store),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=datetime.timedelta(seconds=int(os.environ.get("LIMNER_PEER_TIMEOUT", "300"))),
+    )
+
+
+def leave() -> None:
+    """Part from the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number, 0 in a single one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rows(total: int) -> slice:
+    """This process's rows of a batch, which must divide evenly."""
+    if total % size():
+        raise UserError(f"a batch of {total} does not divide among {size()} processes; use -o batch={total // size() * size() or size()}")
+    share = total // size()
+    return slice(rank() * share, (rank() + 1) * share)
+
+
+def average(tensors: list[Tensor]) -> None:
+    """Replace each tensor by its mean over all processes, in one message."""
+    if size() == 1 or not tensors:
+        return
+    flat = torch.cat([t.flatten() for t in tensors])
+    dist.all_reduce(flat)
+    flat /= size()
+    for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
+
+
+def agree(stop: bool, device: torch.device) -> bool:
+    """Whether any process wants to stop: clocks differ, the step they stop at must not."""
+    if size() == 1:
+        return stop
+    flag = torch.tensor(float(stop), device=device)
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag.item())

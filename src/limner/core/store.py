@@ -1,0 +1,159 @@
+"""Files that are whole or absent: training states, model files, digests. No pickles.
+
+A state is a folder: `state.safetensors`, `state.json`, and last a manifest with their digests. It is
+written beside its place, synced, and renamed. A model is one safetensors file whose header holds
+JSON; loading either never executes code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from limner.core.errors import UserError
+
+MANIFEST = "manifest.json"
+
+
+def save_state(folder: Path, tree: dict[str, Any]) -> Path:
+    """Write nested dicts of tensors and plain values as a folder that is whole or absent."""
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        tensors: dict[str, Tensor] = {}
+        plain = _take_tensors(tree, "", tensors)
+        save_file(tensors, temporary / "state.safetensors")
+        (temporary / "state.json").write_text(json.dumps(plain))
+        files = sorted(p for p in temporary.iterdir())
+        digests = {p.name: file_digest(p) for p in files}
+        (temporary / MANIFEST).write_text(json.dumps(digests, indent=1))
+        for path in [*files, temporary / MANIFEST, temporary]:
+            sync(path)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+        sync(folder.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return folder
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Read a folder that `save_state` wrote. Raises UserError naming the file that is damaged."""
+    try:
+        digests: dict[str, str] = json.loads((folder / MANIFEST).read_text())
+        for name, digest in digests.items():
+            if file_digest(folder / name) != digest:
+                raise UserError(f"{folder / name} is damaged: its digest is not the one in {MANIFEST}")
+        tensors = load_file(folder / "state.safetensors")
+        return _put_tensors(json.loads((folder / "state.json").read_text()), tensors)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(f"{folder} is not a whole checkpoint: {error}") from error
+
+
+def save_model(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Path:
+    """Write a model file, whole or not at all; `header` gains the digest of the tensors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    try:
+        save_file(plain, temporary, metadata={"limner": json.dumps(header | {"digest": digest(plain)})})
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def load_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header and tensors of a model file. Raises UserError when it is not one, or damaged."""
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such model file")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} is not a whole safetensors file ({error}); give a model.safetensors that limner train made") from error
+    if "limner" not in metadata:
+        raise UserError(f"{path} is a safetensors file but not a Limner model; give one that limner train made")
+    header = json.loads(metadata["limner"])
+    if header.get("digest") != digest(tensors):
+        raise UserError(f"{path} is damaged: its weights do not have the digest in its header; copy it again")
+    return header, tensors
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """Hash of names, types, shapes and bytes, 16 hexadecimal digits."""
+    total = hashlib.blake2b(digest_size=8)
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Hash of a file's bytes, 32 hexadecimal digits."""
+    total = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            total.update(block)
+    return total.hexdigest()
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text)
+    sync(temporary)
+    temporary.replace(path)
+    return path
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's or a folder's content is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _take_tensors(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """Plain JSON of a tree; its tensors go to `tensors` under their paths."""
+    if isinstance(value, Tensor):
+        tensors[path] = value.detach().cpu().contiguous().clone()
+        return {"$tensor": path}
+    if isinstance(value, dict):
+        # JSON has only text keys; optimizers number their parameters.
+        numbered = "$numbered" if value and all(isinstance(k, int) for k in value) else "$named"
+        return {numbered: {str(k): _take_tensors(v, f"{path}/{k}".lstrip("/"), tensors) for k, v in value.items()}}
+    if isinstance(value, (list, tuple)):
+        return [_take_tensors(v, f"{path}/{i}".lstrip("/"), tensors) for i, v in enumerate(value)]
+    return value
+
+
+def _put_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if "$tensor" in value:
+            return tensors[value["$tensor"]]
+        if "$numbered" in value:
+            return {int(k): _put_tensors(v, tensors) for k, v in value["$numbered"].items()}
+        return {k: _put_tensors(v, tensors) for k, v in value["$named"].items()}
+    if isinstance(value, list):
+        return [_put_tensors(v, tensors) for v in value]
+    return value

@@ -1,0 +1,61 @@
+"""The learning curve as a picture: losses above, scores below, over images seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+HEIGHT, WIDTH = 6.4, 9.0
+
+
+def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
+    """Draw the lines of a journal as PNG, whole or not at all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for name, points in _series(history, "Progress", "losses").items():
+        upper.plot(*_smooth(points), label=name, linewidth=1.2)
+    upper.set_ylabel("loss (running mean)")
+    scores = _series(history, "Scores", "values")
+    for name in [n for n in scores if n != "kernel distance"]:
+        lower.plot(*zip(*scores[name], strict=True), label=name, linewidth=1.2, marker=".", alpha=0.8)
+    lower.set_ylim(-0.1, 1.5)
+    lower.set_ylabel("coverage, diversity, gap")
+    if "kernel distance" in scores:
+        right = lower.twinx()
+        right.plot(*zip(*scores["kernel distance"], strict=True), color="black", marker=".", label="kernel distance (log scale)")
+        right.set_yscale("log")
+        right.set_ylabel("kernel distance")
+    lower.set_xlabel("images seen")
+    for axis in figure.axes:
+        axis.spines[["top"]].set_visible(False)
+    for axis in (upper, lower):
+        axis.legend(fontsize=8, frameon=False, ncols=2)
+    temporary = path.with_name(f".{path.name}.part")
+    figure.savefig(temporary, format="png", dpi=110)
+    temporary.replace(path)
+    return path
+
+
+def _series(history: list[dict[str, Any]], event: str, field: str) -> dict[str, list[tuple[int, float]]]:
+    """name → (nimg, value) pairs, in order; what a roll-back undid is left out."""
+    series: dict[str, list[tuple[int, float]]] = {}
+    for line in history:
+        if line["event"] == event:
+            for name, value in line[field].items():
+                points = series.setdefault(name, [])
+                while points and points[-1][0] >= line["nimg"]:
+                    points.pop()
+                points.append((line["nimg"], value))
+    return series
+
+
+def _smooth(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    """A running mean over a fortieth of the points."""
+    width = max(1, len(points) // 40)
+    values = [v for _, v in points]
+    means = [sum(values[max(0, i - width + 1) : i + 1]) / min(i + 1, width) for i in range(len(values))]
+    return [n for n, _ in points], means

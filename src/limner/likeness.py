@@ -1,0 +1,153 @@
+"""A trained model: its networks, what it was trained on, and how to draw from it.
+
+`limner.load("model.safetensors")` gives one. Loading never executes code from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from limner.core import store
+from limner.core.errors import UserError, unknown
+from limner.core.pixels import Bytes, Image, to_bytes
+from limner.core.rng import generator
+from limner.core.spec import build, spec
+from limner.models.base import Critic, Encoder, Generator, Model
+
+BLOCK = 256
+"""Images decoded at once when many are drawn."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Networks by role, in evaluation mode, and the model file's header."""
+
+    nets: dict[str, Model]
+    names: tuple[str, ...] = ()
+    header: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def generator(self) -> Generator:
+        """z → x. Raises UserError when the model has none."""
+        net = self.nets.get("generator")
+        if not isinstance(net, Generator):
+            raise UserError(f"this model has no generator; it has {', '.join(self.nets)}")
+        return net
+
+    @property
+    def critic(self) -> Critic | None:
+        """x → score, if the model has one."""
+        net = self.nets.get("critic")
+        return net if isinstance(net, Critic) else None
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """x → q(z), if the model has one."""
+        net = self.nets.get("encoder")
+        return net if isinstance(net, Encoder) else None
+
+    @property
+    def image(self) -> Image:
+        """The shape of what it makes."""
+        return self.generator.image
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.generator.parameters()).device
+
+    def to(self, device: torch.device | str) -> Likeness:
+        """The same model on a device."""
+        return Likeness({role: net.to(device) for role, net in self.nets.items()}, self.names, self.header)
+
+    def label(self, name: str) -> int:
+        """The number of a class given by name or number. Raises UserError when there is none such."""
+        if not self.generator.classes:
+            raise UserError(f"label {name!r}: this model was trained without labels, so it cannot be told one")
+        if name in self.names:
+            return self.names.index(name)
+        if name.isdigit() and int(name) < self.generator.classes:
+            return int(name)
+        raise unknown("label", name, self.names or map(str, range(self.generator.classes)))
+
+    def labels(self, n: int, seed: int = 0, label: str | None = None) -> NDArray[np.int64] | None:
+        """What n samples are told: one class, `all` in turn, or drawn as often as in the training data."""
+        classes = self.generator.classes
+        if label is not None and label != "all":
+            return np.full(n, self.label(label), np.int64)
+        if not classes:
+            if label == "all":
+                self.label(label)
+            return None
+        if label == "all":
+            return np.arange(n, dtype=np.int64) % classes
+        counts = np.asarray(self.header.get("counts") or [1] * classes, np.float64)
+        return np.random.default_rng(seed).choice(classes, n, p=counts / counts.sum()).astype(np.int64)
+
+    def codes(self, n: int, seed: int = 0, truncation: float = 1.0) -> Tensor:
+        """n codes; the first m of them are the same for every n ≥ m up to a block."""
+        latent = self.generator.latent
+        blocks = [latent.sample(BLOCK, generator(seed, start, "codes")) for start in range(0, n, BLOCK)]
+        z = torch.cat(blocks)[:n] if blocks else torch.empty(0, latent.dim)
+        return latent.truncate(z, truncation) if truncation != 1 else z
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, label: NDArray[np.int64] | None = None) -> Bytes:
+        """Codes → uint8 images (n, h, w, c), block by block."""
+        parts: list[Bytes] = []
+        for start in range(0, len(z), BLOCK):
+            block = z[start : start + BLOCK].to(self.device)
+            told = None if label is None else torch.from_numpy(label[start : start + BLOCK]).to(self.device)
+            parts.append(to_bytes(self.generator(block, told)))
+        return np.concatenate(parts) if parts else np.empty((0, self.image.height, self.image.width, self.image.channels), np.uint8)
+
+    def sample(self, n: int = 64, seed: int = 0, label: str | None = None, truncation: float = 1.0) -> Bytes:
+        """n images, uint8 (n, h, w, c). The same seed gives the same images."""
+        return self.decode(self.codes(n, seed, truncation), self.labels(n, seed, label))
+
+    def walk(self, stops: int = 6, steps: int = 20, seed: int = 0, label: str | None = None, truncation: float = 1.0) -> Iterator[Bytes]:
+        """Pictures (h, w, c) of a closed walk through `stops` codes, `steps` from one to the next."""
+        z = self.codes(stops, seed, truncation)
+        told = self.labels(1, seed, label)
+        for k in range(stops):
+            here, there = z[k : k + 1], z[(k + 1) % stops][None]
+            path = torch.cat([self.generator.latent.between(here, there, t / steps) for t in range(steps)])
+            yield from self.decode(path, None if told is None else told.repeat(steps))
+
+    def save(self, path: Path) -> Path:
+        """Write the model file."""
+        tensors = {f"{role}.{k}": v for role, net in self.nets.items() for k, v in net.state_dict().items()}
+        return store.save_model(path, self.header | {"nets": {r: spec(n) for r, n in self.nets.items()}, "names": list(self.names)}, tensors)
+
+
+def load(path: str | Path, device: torch.device | str = "cpu") -> Likeness:
+    """Read a model file, or the one in a run folder. Raises UserError when it is not one."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / "model.safetensors"
+        if not path.exists():
+            raise UserError(f"{path.parent} has no model.safetensors yet; give a run folder that limner train has finished a look in")
+    header, tensors = store.load_model(path)
+    nets: dict[str, Model] = {}
+    for role, described in header["nets"].items():
+        try:
+            net = build(described, Model)
+            weights = {k[len(role) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{role}.")}
+            net.load_state_dict(weights)
+        except (UserError, RuntimeError) as error:
+            raise UserError(f"{path}: its {role} cannot be made here: {str(error).splitlines()[0]}; was it trained --with your own file?") from error
+        nets[role] = net.to(device).eval().requires_grad_(False)
+    return Likeness(nets, tuple(header.get("names", ())), header)
+
+
+def of(nets: nn.ModuleDict, names: tuple[str, ...], header: dict[str, Any]) -> Likeness:
+    """A likeness of networks in training, which it shares."""
+    return Likeness({role: net for role, net in nets.items() if isinstance(net, Model)}, names, header)

@@ -1,0 +1,1 @@
+"""Networks, one family a file: generator, encoder and critic together."""

@@ -1,0 +1,184 @@
+"""The roles: Generator z → x, Encoder x → q(z), Critic x → score, Translator x → x.
+
+A model is an nn.Module that remembers the arguments it was made with, so `spec(model)` is all that a
+model file needs beside the weights.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from limner.core.latent import Latent
+from limner.core.pixels import Image
+
+Pictures = Float[Tensor, "n c h w"]
+Labels = Int[Tensor, " n"]
+"""Class numbers; -1 where the class is not known."""
+
+
+class Model(nn.Module):
+    """A network that remembers the arguments it was made with."""
+
+    arguments: dict[str, Any]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__init__" in cls.__dict__:
+            cls.__init__ = _remembering(cls.__init__)
+
+
+class Generator(Model):
+    """z → x. `latent` is the prior its codes come from, `image` the shape of what it makes."""
+
+    latent: Latent
+    image: Image
+    classes: int
+
+    def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
+        """Images in [-1, 1]."""
+        raise NotImplementedError
+
+
+class Critic(Model):
+    """x → how real it looks, a logit."""
+
+    image: Image
+    classes: int
+    head: Judgement
+
+    def forward(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
+        """Logits: higher is more real."""
+        return self.head(self.features(x), label)
+
+    def features(self, x: Pictures) -> Float[Tensor, "n d"]:
+        """What the last layer reads."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A diagonal Gaussian over codes: q(z|x)."""
+
+    mean: Float[Tensor, "n d"]
+    logvar: Float[Tensor, "n d"]
+
+    def sample(self, noise: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """The code that standard normal noise is sent to (Kingma & Welling 2014, section 2.4)."""
+        return self.mean + (self.logvar / 2).exp() * noise
+
+    def kl(self) -> Float[Tensor, " n"]:
+        """Divergence from the standard normal in nats (Kingma & Welling 2014, appendix B)."""
+        return (self.mean.square() + self.logvar.exp() - self.logvar - 1).sum(1) / 2
+
+
+class Encoder(Model):
+    """x → q(z|x)."""
+
+    latent: Latent
+    image: Image
+    classes: int
+    body: nn.Module
+    head: Inference
+
+    def forward(self, x: Pictures, label: Labels | None = None) -> Posterior:
+        """The distribution over codes."""
+        return self.head(self.body(x), label)
+
+
+class Translator(Model):
+    """x → x: image to image."""
+
+    image: Image
+
+    def forward(self, x: Pictures, label: Labels | None = None) -> Pictures:
+        """Images in [-1, 1]."""
+        raise NotImplementedError
+
+
+ROLES: dict[str, type[Model]] = {
+    "generator": Generator,
+    "encoder": Encoder,
+    "critic": Critic,
+    "translator": Translator,
+}
+
+
+class Classes(nn.Module):
+    """Class numbers → vectors; one more row stands for an unknown class (-1)."""
+
+    def __init__(self, classes: int, dim: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.rows = nn.Embedding(classes + 1, dim)
+        nn.init.normal_(self.rows.weight, std=scale)
+
+    def forward(self, label: Labels | None, n: int) -> Float[Tensor, "n d"]:
+        """Rows for labels, or n rows of the unknown class."""
+        if label is None:
+            label = torch.full((n,), -1, device=self.rows.weight.device)
+        return self.rows(label + 1)
+
+
+class Entry(nn.Module):
+    """Code and label → the first numbers of a generator: embedding, concatenation, one dense layer."""
+
+    def __init__(self, latent: Latent, classes: int, out: int) -> None:
+        super().__init__()
+        self.label = Classes(classes, latent.dim) if classes else None
+        self.dense = nn.Linear(latent.dim * (2 if classes else 1), out)
+
+    def forward(self, z: Float[Tensor, "n d"], label: Labels | None) -> Float[Tensor, "n k"]:
+        """(n, dim) → (n, out)."""
+        return self.dense(z if self.label is None else torch.cat([z, self.label(label, len(z))], 1))
+
+
+class Judgement(nn.Module):
+    """Features and label → a logit, by projection (Miyato & Koyama 2018, eq. 3)."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(features, 1)
+        self.label = Classes(classes, features, scale=0.0) if classes else None
+
+    def forward(self, h: Float[Tensor, "n d"], label: Labels | None) -> Float[Tensor, " n"]:
+        """(n, features) → (n,)."""
+        # Full precision: games compare logits with each other, and bfloat16 keeps only three digits.
+        with torch.autocast(h.device.type, enabled=False):
+            h = h.float()
+            logit = self.dense(h)[:, 0]
+            return logit if self.label is None else logit + (h * self.label(label, len(h))).sum(1)
+
+
+class Inference(nn.Module):
+    """Features and label → a Gaussian over codes."""
+
+    def __init__(self, features: int, latent: Latent, classes: int) -> None:
+        super().__init__()
+        self.label = Classes(classes, latent.dim) if classes else None
+        self.dense = nn.Linear(features + (latent.dim if classes else 0), 2 * latent.dim)
+
+    def forward(self, h: Float[Tensor, "n d"], label: Labels | None) -> Posterior:
+        """(n, features) → q."""
+        h = h if self.label is None else torch.cat([h, self.label(label, len(h))], 1)
+        mean, logvar = self.dense(h).chunk(2, dim=1)
+        return Posterior(mean, logvar)
+
+
+def _remembering(init: Any) -> Any:
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def wrapped(self: Model, *args: Any, **kwargs: Any) -> None:
+        if "arguments" not in self.__dict__:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            object.__setattr__(self, "arguments", {k: v for k, v in bound.arguments.items() if k != "self"})
+        init(self, *args, **kwargs)
+
+    return wrapped

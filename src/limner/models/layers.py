@@ -1,0 +1,108 @@
+"""Layers that families share: changes of resolution as one strided convolution, residual blocks.
+
+Upsampling ×2 before a 3×3 convolution, and average pooling after one, are both exactly a 4×4
+convolution with stride 2 whose kernel is a linear function of the 3×3 one: 2.25 times fewer
+multiplications. The weights stay 3×3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.core.pixels import Image
+
+Maps = Float[Tensor, "n c h w"]
+Size = tuple[int, int]
+
+
+def pyramid(image: Image, smallest: int = 4) -> list[Size]:
+    """Sizes from coarse to fine: each half of the next, rounded up, while both sides stay ≥ `smallest`."""
+    sizes = [(image.height, image.width)]
+    while min(sizes[0]) / 2 >= smallest:
+        sizes.insert(0, (math.ceil(sizes[0][0] / 2), math.ceil(sizes[0][1] / 2)))
+    return sizes
+
+
+def widths(stages: int, finest: int, widest: int) -> list[int]:
+    """Channels from coarse to fine: doubling towards the coarse end, up to `widest`."""
+    return [min(finest * 2**k, widest) for k in reversed(range(stages))]
+
+
+class Up(nn.Module):
+    """Nearest ×2 upsampling, 3×3 convolution, cut to an exact size."""
+
+    def __init__(self, into: int, out: int, size: Size, gain: float = 1.0, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_he(out, into, gain))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
+        self.size = size
+
+    def forward(self, x: Maps) -> Maps:
+        """(n, into, h, w) → (n, out, *size), size ≤ 2h × 2w."""
+        kernel = _spread(_spread(self.weight.flip(2, 3).transpose(0, 1), 2), 3)
+        y = F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        return y[:, :, : self.size[0], : self.size[1]]
+
+
+class Down(nn.Module):
+    """3×3 convolution, 2×2 average pooling; odd sizes are rounded up by a row of zeros."""
+
+    def __init__(self, into: int, out: int, gain: float = 1.0, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_he(out, into, gain))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
+
+    def forward(self, x: Maps) -> Maps:
+        """(n, into, h, w) → (n, out, ⌈h/2⌉, ⌈w/2⌉)."""
+        if x.shape[2] % 2 or x.shape[3] % 2:
+            x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        kernel = _spread(_spread(self.weight, 2), 3) / 4
+        return F.conv2d(x, kernel, self.bias, stride=2, padding=1)
+
+
+class Conv(nn.Module):
+    """3×3 (or k×k) convolution that keeps the size, started at the variance-keeping scale times `gain`."""
+
+    def __init__(self, into: int, out: int, kernel: int = 3, gain: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_he(out, into, gain, kernel))
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def forward(self, x: Maps) -> Maps:
+        """(n, into, h, w) → (n, out, h, w)."""
+        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[2] // 2)
+
+
+class Residual(nn.Module):
+    """x + f(x), where f starts at zero: no normalisation is needed (Zhang et al. 2019, Fixup)."""
+
+    def __init__(self, channels: int, inner: int | None = None) -> None:
+        super().__init__()
+        self.first = Conv(channels, inner or channels)
+        self.second = Conv(inner or channels, channels, gain=0.0)
+
+    def forward(self, x: Maps) -> Maps:
+        """(n, c, h, w) → (n, c, h, w)."""
+        return x + self.second(leak(self.first(leak(x))))
+
+
+def leak(x: Tensor) -> Tensor:
+    """Leaky rectifier with slope 0.2."""
+    return F.leaky_relu(x, 0.2)
+
+
+def _he(out: int, into: int, gain: float, kernel: int = 3) -> Tensor:
+    """Weights that keep the variance through a leaky rectifier (He et al. 2015), times gain."""
+    std = math.sqrt(2 / (1 + 0.2**2)) / math.sqrt(into * kernel * kernel)
+    return torch.randn(out, into, kernel, kernel) * (std * gain)
+
+
+def _spread(weight: Tensor, dim: int) -> Tensor:
+    """Convolve a 3-tap axis with (1, 1): [a, b, c] → [a, a+b, b+c, c]."""
+    zero = torch.zeros_like(weight.narrow(dim, 0, 1))
+    return torch.cat([weight, zero], dim) + torch.cat([zero, weight], dim)

@@ -1,0 +1,183 @@
+"""Whether a training goes well: samples, scores against held-out images, and alarms in plain words.
+
+`monitor` passes a training's events on and, before each Look, adds a Preview, Scores and Alarms.
+It draws from its own generators, so watching a run does not change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from limner.core.events import Alarm, Event, Look, Preview, Scores
+from limner.core.pixels import Bytes, grid, to_bytes, to_float
+from limner.core.rng import generator
+from limner.core.spec import build
+from limner.metrics.base import Extractor, Metric
+from limner.models.base import Critic, Generator
+
+History = list[dict[str, float]]
+
+
+class Pictures(Protocol):
+    """Images in memory with their labels."""
+
+    @property
+    def pixels(self) -> Bytes: ...
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None: ...
+
+
+class Trained(Protocol):
+    """What the monitor sees of a training's state."""
+
+    nets: nn.ModuleDict
+    device: torch.device
+    history: History
+
+    @property
+    def averaged(self) -> nn.ModuleDict: ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fixed draw of images: pixels on the device, labels, features."""
+
+    x: Tensor
+    label: Tensor | None
+    features: Tensor
+
+
+def monitor(
+    events: Iterable[Event], state: Trained, train: Pictures, held_out: Pictures, *, n: int = 512, seed: int = 0
+) -> Iterator[Event]:
+    """The same events, and before each Look what there is to see.
+
+    `n` images are drawn of each kind: training, held-out and generated. The score that picks the best
+    checkpoint is the kernel distance to the held-out images on fixed random features.
+    """
+    watch: Watch | None = None
+    for event in events:
+        if isinstance(event, Look) and "generator" in state.nets:
+            watch = watch or Watch(state, train, held_out, n, seed)
+            yield from watch.look(event)
+        yield event
+
+
+class Watch:
+    """The fixed part of looking: the same real images and the same codes each time."""
+
+    def __init__(self, state: Trained, train: Pictures, held_out: Pictures, n: int, seed: int) -> None:
+        self._state, self._seed, self._n = state, seed, n
+        self._extract = build("RandomFeatures", Extractor)
+        self._distance, self._coverage = build("KernelDistance", Metric), build("Coverage", Metric)
+        self._train, self._held_out = self._part(train, "train"), self._part(held_out, "held-out")
+
+    def look(self, at: Look) -> Iterator[Event]:
+        """Preview, Scores, and what is alarming about them."""
+        fake, label = self._draw()
+        yield Preview(at.nimg, grid(to_bytes(fake[:64]), 8)[None])
+        values = self._scores(fake, label)
+        self._state.history.append({"nimg": at.nimg, "share": at.share} | values)
+        yield Scores(at.nimg, values, values["kernel distance"])
+        for kind, rule in RULES.items():
+            words = rule(self._state.history)
+            if words and not rule(self._state.history[:-1]):
+                yield Alarm(at.nimg, kind, words)
+
+    @torch.no_grad()
+    def _draw(self) -> tuple[Tensor, Tensor | None]:
+        """Samples of the averaged generator, told the held-out images' labels."""
+        net = self._state.averaged["generator"]
+        assert isinstance(net, Generator)
+        z = net.latent.sample(self._n, generator(self._seed, 0, "monitor", self._state.device))
+        label = self._labels(net)
+        parts = [net(z[i : i + 128], None if label is None else label[i : i + 128]) for i in range(0, self._n, 128)]
+        return torch.cat(parts), label
+
+    def _labels(self, net: Generator) -> Tensor | None:
+        """Classes in turn."""
+        return torch.arange(self._n, device=self._state.device) % net.classes if net.classes else None
+
+    @torch.no_grad()
+    def _scores(self, fake: Tensor, label: Tensor | None) -> dict[str, float]:
+        features = self._extract(fake)
+        held = self._held_out.features
+        values = {
+            "kernel distance": self._distance(held, features),
+            "coverage": self._coverage(held, features),
+            "diversity": _spread(features) / max(_spread(held), 1e-12),
+        }
+        critic = self._state.averaged["critic"] if "critic" in self._state.nets else None
+        if isinstance(critic, Critic):
+            values["critic gap"] = self._gap(critic, fake, label)
+        return values
+
+    def _gap(self, critic: Critic, fake: Tensor, label: Tensor | None) -> float:
+        """How much more real the critic finds training than held-out images, against fake ones: 0 to about 1."""
+        train = critic(self._train.x, self._train.label).mean()
+        held = critic(self._held_out.x, self._held_out.label).mean()
+        made = critic(fake, label).mean()
+        return float((train - held) / (train - made).abs().clamp_min(1e-6))
+
+    def _part(self, pictures: Pictures, purpose: str) -> Part:
+        """A fixed draw, without repetition."""
+        rng = np.random.default_rng([self._seed, len(purpose)])
+        rows = np.sort(rng.permutation(len(pictures.pixels))[: self._n])
+        x = to_float(np.asarray(pictures.pixels[rows]), self._state.device)
+        labels = None if pictures.labels is None else torch.from_numpy(pictures.labels[rows]).to(self._state.device)
+        return Part(x, labels, self._extract(x))
+
+
+def _spread(features: Tensor) -> float:
+    """Root mean squared distance of features from their mean."""
+    return float(features.double().var(0).sum().sqrt())
+
+
+def _collapsed(history: History) -> str:
+    """Samples that hardly differ, after a tenth of the run."""
+    last = [h for h in history if h["share"] > 0.1][-2:]
+    if len(last) < 2 or not all(h["diversity"] < 0.5 and h["coverage"] < 0.3 for h in last):
+        return ""
+    return (
+        f"the samples vary {last[-1]['diversity']:.0%} as much as real images and cover {last[-1]['coverage']:.0%} "
+        f"of the held-out ones: the generator is collapsing (seen since {last[0]['nimg']:,.0f} images); "
+        "try a smaller learning rate or a stronger penalty"
+    )
+
+
+def _overfit(history: History) -> str:
+    """A critic that knows the training images by heart while the score gets worse."""
+    if len(history) < 4:
+        return ""
+    best = min(h["kernel distance"] for h in history)
+    last = history[-3:]
+    if not all(h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > 1.3 * best for h in last):
+        return ""
+    return (
+        f"the critic finds training images much more real than held-out ones (gap {last[-1]['critic gap']:.0%}) and the "
+        f"distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
+        f"{last[0]['nimg']:,.0f} images); stop here, add data, or -o augment=DiffAugment"
+    )
+
+
+def _stuck(history: History) -> str:
+    """No better than at the very start, a third into the run."""
+    late = [h for h in history if h["share"] > 0.33]
+    if len(history) < 4 or not late or min(h["kernel distance"] for h in late) < 0.7 * history[0]["kernel distance"]:
+        return ""
+    return (
+        f"a third of the run is over and the distance is {late[-1]['kernel distance']:.4g}, from "
+        f"{history[0]['kernel distance']:.4g} at the start: nothing is being learned; try a smaller learning rate"
+    )
+
+
+RULES: dict[str, Callable[[History], str]] = {"collapse": _collapsed, "over-fitting": _overfit, "no progress": _stuck}
+"""Alarm kind → what is wrong in words, or nothing; each is raised when it begins."""

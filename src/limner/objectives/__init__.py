@@ -1,0 +1,1 @@
+"""What each player of a training makes small."""

@@ -1,0 +1,96 @@
+"""The one abstraction of training: who plays, in which order, and what each player makes small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.core.moment import Moment
+from limner.models.base import Critic, Generator, Labels, Pictures
+
+Logits = Float[Tensor, " n"]
+
+
+class Examples(Protocol):
+    """A batch: images and their labels."""
+
+    @property
+    def x(self) -> Pictures: ...
+
+    @property
+    def label(self) -> Labels | None: ...
+
+
+class Objective:
+    """Says which roles each turn moves, and the named terms whose sum that turn makes small.
+
+    Turns are taken in the order of `players`. A later turn may use what an earlier one left in `at.kept`.
+    """
+
+    players: ClassVar[dict[str, tuple[str, ...]]]
+
+    def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        """Terms per sample; their sum is minimised and each mean is logged."""
+        raise NotImplementedError
+
+    def after(self, turn: str, nets: nn.ModuleDict) -> None:
+        """Put weights back where they must be, after the turn's step."""
+
+    @classmethod
+    def roles(cls) -> tuple[str, ...]:
+        """Every role that some turn moves, in order of first use."""
+        return tuple(dict.fromkeys(role for moved in cls.players.values() for role in moved))
+
+
+class Game:
+    """An adversarial loss as two functions of logits, each (n,), (n,) → (n,)."""
+
+    def critic(self, real: Logits, fake: Logits) -> Logits:
+        """What the critic makes small."""
+        raise NotImplementedError
+
+    def generator(self, real: Logits, fake: Logits) -> Logits:
+        """What the generator makes small."""
+        raise NotImplementedError
+
+
+@dataclass
+class Scene:
+    """One turn of the critic: images, what it said of them, computed once for all penalties."""
+
+    critic: Critic
+    real: Pictures
+    fake: Pictures
+    label: Labels | None
+    real_logits: Logits
+    fake_logits: Logits
+    at: Moment
+    cache: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Penalty:
+    """A further term of the critic's turn, (n,), and a place where weights must stay."""
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        """The term per sample."""
+        raise NotImplementedError
+
+    def project(self, critic: nn.Module) -> None:
+        """Put the critic's weights back where they must be."""
+
+
+def generator_of(nets: nn.ModuleDict) -> Generator:
+    """The generator among the players."""
+    net = nets["generator"]
+    assert isinstance(net, Generator)
+    return net
+
+
+def critic_of(nets: nn.ModuleDict) -> Critic:
+    """The critic among the players."""
+    net = nets["critic"]
+    assert isinstance(net, Critic)
+    return net

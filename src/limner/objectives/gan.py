@@ -1,0 +1,67 @@
+"""Generator against critic: any game, any penalties.
+
+The generator moves first; the critic then judges the same fakes, so that they are made once a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.core.moment import Moment
+from limner.core.spec import register
+from limner.objectives.base import Examples, Game, Objective, Penalty, Scene, critic_of, generator_of
+from limner.objectives.games import Relativistic
+from limner.objectives.penalties import R1, R2
+
+
+@register
+@dataclass(frozen=True)
+class GAN(Objective):
+    """Generator and critic trained against each other (Goodfellow et al. 2014).
+
+    The default is the relativistic pairing game with R1 and R2 (Huang et al. 2024), which converges.
+
+    game: the adversarial loss
+    penalties: further terms of the critic's turn
+    """
+
+    game: Game = Relativistic()
+    penalties: tuple[Penalty, ...] = (R1(), R2())
+    players = {"generator": ("generator",), "critic": ("critic",)}
+
+    def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        return self.generator_terms(nets, batch, at) if turn == "generator" else self.critic_terms(nets, batch, at)
+
+    def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        """The generator's side of the game; leaves its fakes for the critic."""
+        generator, critic = generator_of(nets), critic_of(nets)
+        fake = generator(at.codes(generator.latent), batch.label)
+        at.kept["fake"] = fake.detach()
+        fake_logits = critic(at.seen(fake), batch.label)
+        real_logits = fake_logits.detach() if self.ignores_real else critic(at.seen(batch.x), batch.label)
+        return {"game": self.game.generator(real_logits, fake_logits)}
+
+    def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        """The critic's side of the game, and the penalties."""
+        generator, critic = generator_of(nets), critic_of(nets)
+        fake = at.kept.pop("fake", None)
+        if fake is None:
+            fake = generator(at.codes(generator.latent), batch.label).detach()
+        real, fake = at.seen(batch.x).detach().requires_grad_(), at.seen(fake).detach().requires_grad_()
+        scene = Scene(critic, real, fake, batch.label, critic(real, batch.label), critic(fake, batch.label), at)
+        at.notes["real"], at.notes["fake"] = scene.real_logits.detach(), scene.fake_logits.detach()
+        terms = {"game": self.game.critic(scene.real_logits, scene.fake_logits)}
+        return terms | {type(p).__name__: p(scene) for p in self.penalties}
+
+    def after(self, turn: str, nets: nn.ModuleDict) -> None:
+        if turn == "critic":
+            for penalty in self.penalties:
+                penalty.project(critic_of(nets))
+
+    @property
+    def ignores_real(self) -> bool:
+        """Whether the generator's loss is blind to real images, which then need not be judged."""
+        return not isinstance(self.game, Relativistic)

@@ -1,0 +1,115 @@
+"""Further terms of the critic's turn: gradients kept small, weights kept small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.core.schedule import Schedule
+from limner.core.spec import register
+from limner.objectives.base import Logits, Penalty, Scene
+
+
+def squared_slope(x: Tensor, logits: Logits) -> Float[Tensor, " n"]:
+    """(n, …), (n,) → (n,): squared norm of d logit / d x, itself differentiable."""
+    (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return slope.float().square().flatten(1).sum(1)
+
+
+@register
+@dataclass(frozen=True)
+class R1(Penalty):
+    """γ/2 ‖∇D‖² at real images (Mescheder et al. 2018, eq. 9).
+
+    gamma: weight, a number or a curve
+    """
+
+    gamma: Schedule = 1.0
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        return scene.at(self.gamma) / 2 * squared_slope(scene.real, scene.real_logits)
+
+
+@register
+@dataclass(frozen=True)
+class R2(Penalty):
+    """γ/2 ‖∇D‖² at generated images (Mescheder et al. 2018, eq. 10).
+
+    gamma: weight, a number or a curve
+    """
+
+    gamma: Schedule = 1.0
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        return scene.at(self.gamma) / 2 * squared_slope(scene.fake, scene.fake_logits)
+
+
+@register
+@dataclass(frozen=True)
+class GradientPenalty(Penalty):
+    """λ (‖∇D‖ - 1)² between real and generated images (Gulrajani et al. 2017, eq. 3).
+
+    weight: λ
+    target: the norm that is asked for
+    """
+
+    weight: Schedule = 10.0
+    target: float = 1.0
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        share = scene.at.uniform(1, 1, 1)
+        between = torch.lerp(scene.fake.detach(), scene.real.detach(), share).requires_grad_()
+        norm = (squared_slope(between, scene.critic(between, scene.label)) + 1e-12).sqrt()
+        return scene.at(self.weight) * (norm - self.target).square()
+
+
+@register
+@dataclass(frozen=True)
+class WeightClip(Penalty):
+    """Every weight of the critic is cut to [-limit, limit] after its step (Arjovsky et al. 2017, algorithm 1).
+
+    limit: largest absolute weight
+    """
+
+    limit: float = 0.01
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        return torch.zeros_like(scene.real_logits)
+
+    @torch.no_grad()
+    def project(self, critic: nn.Module) -> None:
+        for weight in critic.parameters():
+            weight.clamp_(-self.limit, self.limit)
+
+
+@register
+@dataclass(frozen=True)
+class L1(Penalty):
+    """Sum of absolute weights of the critic.
+
+    weight: its factor
+    """
+
+    weight: Schedule = 1e-5
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        total = torch.stack([w.abs().sum() for w in scene.critic.parameters()]).sum()
+        return (scene.at(self.weight) * total).expand_as(scene.real_logits)
+
+
+@register
+@dataclass(frozen=True)
+class L2(Penalty):
+    """Half the sum of squared weights of the critic.
+
+    weight: its factor
+    """
+
+    weight: Schedule = 1e-4
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        total = torch.stack([w.square().sum() for w in scene.critic.parameters()]).sum()
+        return (scene.at(self.weight) / 2 * total).expand_as(scene.real_logits)

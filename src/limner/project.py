@@ -1,0 +1,231 @@
+"""A run folder: what was asked, what happened, what can be resumed, and the model that came of it.
+
+    run.json            everything that decides the training
+    events.jsonl        what happened, a line each
+    previews/NIMG.png   the same codes at each look;  preview.png is the newest
+    curve.png           losses and scores over images
+    checkpoints/NIMG/   states to resume from: the newest two, and the best
+    latest, best        the names of those checkpoints
+    model.safetensors   the averaged weights with the best held-out score
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import limner
+from limner import likeness
+from limner.core import parallel, store
+from limner.core.errors import UserError
+from limner.core.events import Alarm, Event, Finished, Look, Preview, Progress, Saved, Scores
+from limner.core.pixels import enlarge, save_png
+from limner.core.spec import Spec, build
+from limner.curve import draw_curve
+from limner.data.batches import Batches
+from limner.data.images import Images
+from limner.journal import Journal
+from limner.monitor import monitor
+from limner.train import Budget, Run, State, train
+
+KEPT = 2
+"""Newest checkpoints that stay on disk, beside the best."""
+SETTINGS = "run.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What `run.json` holds: the run and the data it is for."""
+
+    run: Spec
+    recipe: str
+    source: str
+    split: str
+    fingerprint: str
+    names: tuple[str, ...]
+    counts: tuple[int, ...]
+    total: int
+    budget: Budget
+    files: tuple[str, ...] = ()
+    """The user's own Python files, copied into the run folder."""
+
+
+class Project:
+    """One run folder."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder, self.settings = folder, settings
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, files: tuple[str, ...] = ()) -> Project:
+        """A new run folder. Raises UserError when there already is a run."""
+        if (folder / SETTINGS).exists():
+            raise UserError(f"{folder} already holds a run; add --resume to go on with it, or give another --out")
+        build(settings.run, Run)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copy(file, folder / Path(file).name)
+        project = cls(folder, dataclasses.replace(settings, files=tuple(Path(f).name for f in files)))
+        project.write_settings()
+        return project
+
+    @classmethod
+    def open(cls, folder: Path) -> Project:
+        """An existing run folder. Raises UserError when it is none."""
+        path = folder / SETTINGS
+        if not path.exists():
+            raise UserError(f"{folder} holds no run to resume: there is no {SETTINGS} in it; leave out --resume to begin one")
+        try:
+            said: dict[str, Any] = json.loads(path.read_text())
+            budget = Budget(**said.pop("budget"))
+            settings = Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}, budget=budget)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is damaged ({error}); restore it, or begin again with another --out") from error
+        return cls(folder, settings)
+
+    def write_settings(self) -> None:
+        """Write run.json."""
+        store.write_text(self.folder / SETTINGS, json.dumps(dataclasses.asdict(self.settings), indent=1))
+
+    def extend(self, budget: Budget) -> Project:
+        """The same run with another budget."""
+        project = Project(self.folder, dataclasses.replace(self.settings, budget=budget))
+        project.write_settings()
+        return project
+
+    def work(
+        self,
+        images: Images,
+        held_out: Images | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
+        """Train from the newest whole checkpoint, or from the beginning, and keep the folder up to date.
+
+        `held_out` are images that are not trained on; without them a tenth of `images` is set aside.
+        Yields the training's events and Saved. Raises UserError when the images are not the run's.
+        """
+        if images.fingerprint != self.settings.fingerprint:
+            raise UserError(
+                f"{images.source} is not the data that {self.folder} was begun with "
+                f"(fingerprint {images.fingerprint[:8]}, not {self.settings.fingerprint[:8]}); give that data or another --out"
+            )
+        run = build(self.settings.run, Run)
+        state = State(run, torch.device(device))
+        yield from self._load_newest(state)
+        among, held_out = set_aside(images, held_out, run.seed)
+        batches = Batches(images, run.batch, run.seed, device, among)
+        events = train(state, run, batches, until=self.settings.budget, stop=stop)
+        if parallel.rank() > 0:
+            yield from events
+            return
+        watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed)
+        yield from self._keep(watched, state, run)
+
+    def _keep(self, events: Iterator[Event], state: State, run: Run) -> Iterator[Event]:
+        """Write down and save what deserves it."""
+        with Journal(self.folder) as journal:
+            scores: Scores | None = None
+            for event in events:
+                journal.note(event)
+                match event:
+                    case Preview():
+                        self._save_preview(event)
+                    case Scores():
+                        scores = event
+                    case Look():
+                        yield self._save(state, run, scores)
+                        draw_curve(journal.history, self.folder / "curve.png")
+                    case _:
+                        pass
+                yield event
+
+    def _save_preview(self, event: Preview) -> None:
+        sheet = event.images[0]
+        sheet = enlarge(sheet, max(1, 512 // max(sheet.shape[:2])))
+        save_png(sheet, self.folder / "previews" / f"{event.nimg:010d}.png")
+        save_png(sheet, self.folder / "preview.png")
+
+    def _save(self, state: State, run: Run, scores: Scores | None) -> Saved:
+        """A checkpoint; the model file too when the score is the best so far."""
+        here = self.folder / "checkpoints" / f"{state.nimg:010d}"
+        best = not state.history or scores is None or scores.score <= min(h["kernel distance"] for h in state.history)
+        store.save_state(here, state.tree())
+        self._point("latest", here.name)
+        if best:
+            self._point("best", here.name)
+            self.model(state, run, scores).save(self.folder / "model.safetensors")
+        self._delete_old()
+        return Saved(state.nimg, here)
+
+    def model(self, state: State, run: Run, scores: Scores | None) -> likeness.Likeness:
+        """The averaged networks with the header of the model file."""
+        said = self.settings
+        header = {
+            "limner": limner.__version__,
+            "torch": str(torch.__version__),
+            "recipe": said.recipe,
+            "objective": said.run["objective"],
+            "data": {"source": Path(said.source).name, "fingerprint": said.fingerprint, "count": said.total},
+            "counts": list(said.counts),
+            "nimg": state.nimg,
+            "seconds": round(state.seconds, 1),
+            "seed": run.seed,
+            "scores": scores.values if scores else {},
+        }
+        return likeness.of(state.averaged, said.names, header)
+
+    def _point(self, pointer: str, name: str) -> None:
+        store.write_text(self.folder / pointer, name + "\n")
+
+    def _read(self, pointer: str) -> str:
+        path = self.folder / pointer
+        return path.read_text().strip() if path.exists() else ""
+
+    def _checkpoints(self) -> list[Path]:
+        """From old to new."""
+        return sorted(p for p in (self.folder / "checkpoints").glob("[0-9]*") if p.is_dir())
+
+    def _delete_old(self) -> None:
+        best = self._read("best")
+        for old in self._checkpoints()[:-KEPT]:
+            if old.name != best:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def _load_newest(self, state: State) -> Iterator[Event]:
+        """Take over the newest checkpoint that is whole; an Alarm for each that is not."""
+        found = self._checkpoints()
+        for folder in reversed(found):
+            try:
+                state.load(store.load_state(folder))
+                return
+            except UserError as problem:
+                yield Alarm(state.nimg, "damaged checkpoint", str(problem), "go on from the one before")
+        if found:
+            raise UserError(f"{self.folder / 'checkpoints'}: no checkpoint there is whole; begin again with another --out")
+
+
+def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArray[np.int64], Images]:
+    """Which images are trained on, and images that are not: a tenth, at most 2,000, unless some are given."""
+    order = np.random.default_rng([seed, 10]).permutation(len(images)).astype(np.int64)
+    if held_out is not None:
+        return np.sort(order), held_out
+    n = min(2000, max(1, len(images) // 10))
+    return np.sort(order[n:]), _rows(images, np.sort(order[:n]))
+
+
+def _rows(images: Images, rows: NDArray[np.int64], most: int = 2000) -> Images:
+    """Up to `most` of these images, evenly spaced, in memory."""
+    rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
+    labels = None if images.labels is None else images.labels[rows]
+    return dataclasses.replace(images, pixels=np.ascontiguousarray(images.pixels[rows]), labels=labels, files=())

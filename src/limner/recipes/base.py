@@ -1,0 +1,91 @@
+"""What a recipe is: a function of what is known of the data and the machine.
+
+A recipe's docstring says what it is for, what it costs and what to expect; its name is the function's.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from limner.core.errors import unknown
+from limner.core.pixels import Image
+from limner.core.spec import Spec, check, override, spec
+from limner.models.base import ROLES
+from limner.train import Run
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a recipe may depend on."""
+
+    image: Image
+    count: int
+    classes: int
+    device: str
+    seed: int = 0
+
+    @property
+    def precision(self) -> str:
+        """bf16 where the hardware multiplies it natively, fp32 elsewhere."""
+        if self.device == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+        return "bf16" if self.device == "cpu" and torch.cpu._is_avx512_bf16_supported() else "fp32"
+
+    def net(self, name: str, **options: object) -> Spec:
+        """The spec of a network for this data."""
+        return {"is": name, "image": spec(self.image), "classes": self.classes} | options
+
+
+Recipe = Callable[[Facts], Spec]
+
+_recipes: dict[str, Recipe] = {}
+
+
+def recipe(function: Recipe) -> Recipe:
+    """File a function as the recipe of its name."""
+    _recipes[function.__name__] = function
+    return function
+
+
+def recipes() -> dict[str, Recipe]:
+    """Every recipe by name."""
+    _import_all()
+    return dict(sorted(_recipes.items()))
+
+
+def plan(name: str, facts: Facts, assignments: tuple[str, ...] = ()) -> Spec:
+    """The checked spec of a Run: a recipe with `option=value` assignments applied in order.
+
+    `generator.width=32` is short for `nets.generator.width=32`, `lr=2e-4` for every player's rate.
+    Raises UserError for an unknown recipe, option or value.
+    """
+    known = recipes()
+    if name not in known:
+        raise unknown("recipe", name, known)
+    run = check(known[name](facts), Run)
+    for assignment in assignments:
+        for whole in _spelled_out(assignment, run):
+            run = override(run, whole, Run)
+    return run
+
+
+def _spelled_out(assignment: str, run: Spec) -> list[str]:
+    path = assignment.partition("=")[0].strip()
+    if path.split(".")[0] in ROLES:
+        return [f"nets.{assignment}"]
+    if path == "lr":
+        return [f"players.{turn}.optimizer.{assignment}" for turn in run["players"]]
+    return [assignment]
+
+
+@functools.cache
+def _import_all() -> None:
+    package = importlib.import_module("limner.recipes")
+    for found in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"limner.recipes.{found.name}")

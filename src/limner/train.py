@@ -1,0 +1,358 @@
+"""The training loop, once, for every objective: it yields what happened, and others watch.
+
+A step takes the objective's turns in order. Time is images seen; all randomness follows from
+(seed, nimg, turn), so a run that was stopped and resumed equals one that was not, bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from limner.augments.base import Augment
+from limner.core import parallel
+from limner.core.ema import Average
+from limner.core.errors import UserError
+from limner.core.events import Alarm, Event, Finished, Look, Progress
+from limner.core.moment import Moment
+from limner.core.optim import Adam, Optimizer
+from limner.core.rng import derived, generator
+from limner.core.spec import build, register, spec
+from limner.models.base import Model
+from limner.objectives.base import Examples, Objective
+
+RETRIES = 6
+"""Rollbacks after which a training is given up."""
+
+
+@register
+@dataclass(frozen=True)
+class Player:
+    """How one turn moves its weights.
+
+    optimizer: the rule, with its rate
+    steps: turns in a row, on a new batch each, per step of the whole
+    clip_norm: longest gradient, none for any
+    clip_value: largest entry of the gradient, none for any
+    """
+
+    optimizer: Optimizer = Adam()
+    steps: int = 1
+    clip_norm: float | None = None
+    clip_value: float | None = None
+
+
+@register
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides a training, beside the data and the budget.
+
+    objective: who plays, and for what
+    nets: role → network
+    players: turn → how it moves
+    batch: images a step, over all processes
+    average: half-life of the averaged weights, in images
+    augment: what the critic is shown instead of the images, none for the images themselves
+    precision: arithmetic of the networks
+    compile: whether the generator is compiled
+    seed: of everything random
+    """
+
+    objective: Objective
+    nets: dict[str, Model]
+    players: dict[str, Player] = field(default_factory=dict[str, Player])
+    batch: int = 64
+    average: float = 20_000.0
+    augment: Augment | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    seed: int = 0
+
+    def player(self, turn: str) -> Player:
+        """How a turn moves; the default player where none was named."""
+        return self.players.get(turn, Player())
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: images, seconds, or whichever ends first."""
+
+    images: int | None = None
+    seconds: float | None = None
+
+    def share(self, nimg: int, seconds: float) -> float:
+        """How much of it is used up, 0 to 1."""
+        parts = [nimg / self.images if self.images else 0.0, seconds / self.seconds if self.seconds else 0.0]
+        return min(max(parts), 1.0)
+
+
+class Source(Protocol):
+    """Where batches come from: a pure function of images seen."""
+
+    def at(self, nimg: int, rows: slice | None = None) -> Examples: ...
+
+
+class State:
+    """Everything that training changes: networks, their averages, optimizers, time."""
+
+    def __init__(self, run: Run, device: torch.device) -> None:
+        """The beginning of a run: networks with seeded weights, on a device."""
+        check(run)
+        self.device = device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived(run.seed, 0, "weights"))
+            self.nets = nn.ModuleDict({role: build(spec(net), Model) for role, net in run.nets.items()})
+        self.nets.to(device=device, memory_format=torch.channels_last).train()
+        if run.compile and "generator" in self.nets:
+            self.nets["generator"].compile()
+        self.average = Average(self.nets, run.average)
+        self.optimizers = {
+            turn: run.player(turn).optimizer.make(self.weights(roles)) for turn, roles in run.objective.players.items()
+        }
+        self.nimg = 0
+        self.seconds = 0.0
+        self.rate = 1.0
+        self.retries = 0
+        self.strength = run.augment.start if run.augment else 0.0
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def averaged(self) -> nn.ModuleDict:
+        """The networks with averaged weights."""
+        return self.average.nets
+
+    def weights(self, roles: tuple[str, ...]) -> list[nn.Parameter]:
+        """The parameters of some roles, in order."""
+        return [p for role in roles for p in self.nets[role].parameters()]
+
+    def tree(self) -> dict[str, Any]:
+        """All of it as nested dicts of tensors and plain values; tensors are not copied."""
+        return {
+            "nets": self.nets.state_dict(),
+            "average": self.average.nets.state_dict(),
+            "optimizers": {turn: o.state_dict() for turn, o in self.optimizers.items()},
+            **{name: getattr(self, name) for name in PLAIN},
+        }
+
+    def load(self, tree: dict[str, Any]) -> None:
+        """Take over a tree, whose tensors are copied."""
+        self.nets.load_state_dict(tree["nets"])
+        self.average.nets.load_state_dict(tree["average"])
+        for turn, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(copy.deepcopy(tree["optimizers"][turn]))
+        for name in PLAIN:
+            setattr(self, name, copy.deepcopy(tree[name]))
+
+    def finite(self) -> bool:
+        """Whether every weight and every average is a number."""
+        tensors = [*self.nets.parameters(), *self.average.nets.parameters()]
+        return bool(torch.stack([t.detach().sum().isfinite() for t in tensors]).all())
+
+
+PLAIN = ("nimg", "seconds", "rate", "retries", "strength", "history")
+"""The parts of a state that are not tensors."""
+
+
+def check(run: Run) -> None:
+    """Raise UserError unless the networks are those that the objective moves."""
+    needed = run.objective.roles()
+    name = type(run.objective).__name__
+    for role in needed:
+        if role not in run.nets:
+            raise UserError(f"objective {name} needs a network for the role {role}; -o {role}=…, or choose another recipe")
+    for turn in run.players:
+        if turn not in run.objective.players:
+            raise UserError(f"players.{turn}: objective {name} has the turns {', '.join(run.objective.players)}")
+
+
+class NotFinite(ArithmeticError):
+    """A loss was not a number."""
+
+
+def train(
+    state: State,
+    run: Run,
+    batches: Source,
+    *,
+    until: Budget,
+    looks: int = 20,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Train `state` until the budget is used up or `stop()` is true; yields Progress after each step.
+
+    About `looks` times, and at the end, it yields Look: a moment to draw, score and save. A loss or weight
+    that is not finite brings back the state of the last Look at half the learning rate, and an Alarm.
+    Raises ArithmeticError when that does not help.
+    """
+    tape = Tape(state.device)
+    clock = Clock(state.seconds)
+    pace = Pace(looks)
+    good = copy.deepcopy(state.tree())
+    while True:
+        state.seconds = clock.seconds()
+        share = until.share(state.nimg, state.seconds + pace.reserve)
+        if parallel.agree(share >= 1 or stop(), state.device):
+            break
+        try:
+            if pace.due(share, state.seconds):
+                _insist_on_finite(state)
+                good = copy.deepcopy(state.tree())
+                yield Look(state.nimg, share, state.seconds)
+                pace.took(clock.seconds() - state.seconds)
+            values = tape.put(_step(state, run, batches, share))
+        except NotFinite as problem:
+            tape.forget()
+            yield _roll_back(state, good, problem)
+            continue
+        if run.augment and "sign" in values:
+            state.strength = run.augment.adjust(state.strength, values.pop("sign"), run.batch)
+        yield Progress(state.nimg, share, state.seconds, values)
+    state.seconds = clock.seconds()
+    if not state.finite():
+        yield _roll_back(state, good, NotFinite("a weight is not a number"))
+    share = until.share(state.nimg, state.seconds + pace.reserve)
+    yield Look(state.nimg, share, state.seconds)
+    yield Finished(state.nimg, clock.seconds(), "budget" if share >= 1 else "stopped")
+
+
+def _step(state: State, run: Run, batches: Source, share: float) -> dict[str, Tensor]:
+    """All turns once; the values to log."""
+    values: dict[str, Tensor] = {}
+    kept: dict[str, Tensor] = {}
+    rows = parallel.rows(run.batch)
+    drawn: dict[int, Examples] = {}
+    for turn in run.objective.players:
+        for k in range(run.player(turn).steps):
+            nimg = state.nimg + k * run.batch
+            if k not in drawn:
+                drawn[k] = batches.at(nimg, rows)
+            purpose = f"{turn}/{state.retries}"
+            # Dropout draws from the global generators: they too must be functions of the moment.
+            torch.manual_seed(derived(run.seed, nimg, f"{purpose}/{parallel.rank()}"))
+            rng = generator(run.seed, nimg, purpose, state.device)
+            at = Moment(nimg, share, rng, run.batch, rows, run.augment, state.strength, {}, kept)
+            values |= _turn(state, run, turn, drawn[k], at)
+    seen = run.batch * max(run.player(turn).steps for turn in run.objective.players)
+    state.nimg += seen
+    state.average.update(state.nimg, seen)
+    return values
+
+
+def _turn(state: State, run: Run, turn: str, batch: Examples, at: Moment) -> dict[str, Tensor]:
+    """One player's loss, gradient and step."""
+    player, optimizer = run.player(turn), state.optimizers[turn]
+    moved = run.objective.players[turn]
+    for role, net in state.nets.items():
+        net.requires_grad_(role in moved)
+    with torch.autocast(state.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+        terms = run.objective.loss(turn, state.nets, batch, at)
+    means = {f"{turn}/{name}": term.float().mean() for name, term in terms.items()}
+    loss = torch.stack(list(means.values())).sum()
+    if state.device.type == "cpu" and not math.isfinite(loss.item()):
+        raise NotFinite(f"the {turn}'s loss is {loss.item()}")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    weights = state.weights(moved)
+    parallel.average([p.grad for p in weights if p.grad is not None])
+    if player.clip_value is not None:
+        nn.utils.clip_grad_value_(weights, player.clip_value)
+    if player.clip_norm is not None:
+        nn.utils.clip_grad_norm_(weights, player.clip_norm)
+    for group in optimizer.param_groups:
+        group["lr"] = player.optimizer.rate(at.progress) * state.rate
+    optimizer.step()
+    run.objective.after(turn, state.nets)
+    if run.augment and "real" in at.notes:
+        means["sign"] = at.notes["real"].sign().mean()
+    return {name: mean.detach() for name, mean in means.items()}
+
+
+def _insist_on_finite(state: State) -> None:
+    if not state.finite():
+        raise NotFinite("a weight is not a number")
+
+
+def _roll_back(state: State, good: dict[str, Any], problem: NotFinite) -> Alarm:
+    """Bring back the last good state at half the rate."""
+    when, retries, rate = state.nimg, state.retries + 1, state.rate / 2
+    if retries > RETRIES:
+        raise ArithmeticError(f"{problem}, and {RETRIES} smaller learning rates did not help")
+    state.load(good)
+    state.retries, state.rate = retries, rate
+    action = f"went back to {state.nimg:,} images and go on at {rate:g} × the learning rate"
+    return Alarm(when, "not finite", f"{problem} after {when:,} images", action)
+
+
+class Clock:
+    """Seconds of training, those of earlier sessions included."""
+
+    def __init__(self, already: float) -> None:
+        self._start = time.monotonic() - already
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._start
+
+
+class Pace:
+    """When to look: at equal shares of the run, every two minutes, and never a tenth of the time."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+        self.reserve = 0.0
+        """Seconds that a look takes, kept free for the last one."""
+        self._share, self._seconds = -1, -math.inf
+
+    def due(self, share: float, seconds: float) -> bool:
+        """Whether now is such a moment."""
+        since = seconds - self._seconds
+        now = math.floor(share * self.looks)
+        if since < 10 * self.reserve or (now == self._share and since < 120):
+            return False
+        self._share, self._seconds = now, seconds
+        return True
+
+    def took(self, seconds: float) -> None:
+        """A look took this long. The first also warms up, so the shortest counts."""
+        self.reserve = min(seconds, self.reserve) if self.reserve else seconds
+
+
+class Tape:
+    """Losses as numbers: at once on a CPU, one step late on an accelerator, which then never waits."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._late: tuple[list[str], Tensor, torch.cuda.Event] | None = None
+
+    def put(self, values: dict[str, Tensor]) -> dict[str, float]:
+        """Numbers of this step, or of the one before; raises NotFinite where one is not finite."""
+        names, stacked = list(values), torch.stack(list(values.values())).float()
+        if self._device.type != "cuda":
+            return self._read(names, stacked)
+        copied = torch.empty_like(stacked, device="cpu", pin_memory=True)
+        copied.copy_(stacked, non_blocking=True)
+        done = torch.cuda.Event()
+        done.record()
+        before, self._late = self._late, (names, copied, done)
+        if before is None:
+            return {}
+        before[2].synchronize()
+        return self._read(before[0], before[1])
+
+    def forget(self) -> None:
+        """Drop what has not been read."""
+        self._late = None
+
+    def _read(self, names: list[str], stacked: Tensor) -> dict[str, float]:
+        values = dict(zip(names, cast("list[float]", stacked.tolist()), strict=True))
+        for name, number in values.items():
+            if not math.isfinite(number):
+                raise NotFinite(f"{name} is {number}")
+        return values
