@@ -1,13 +1,14 @@
 # make demo    install into .venv, train on the built-in digits, show what came out (about two minutes)
 # make test    install what tests need, run the fast tests        make slow   the long ones
 # make lint    ruff and pyright                                   make lock   renew requirements.lock
+#                                                                 (and move torch: make lock TORCH=torch==X)
 #
 # On Linux, pip takes the CUDA build of torch unless told otherwise. For the much smaller CPU build give the
 # index of PyTorch's install page:  make demo TORCH_INDEX=<address>
 
 PYTHON ?= python3
 TORCH_INDEX ?=
-TORCH := $(shell grep '^torch==' requirements.lock)
+TORCH ?= $(shell sed -n 's/^\(torch==[^;]*\).*/\1/p' requirements.lock)
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -57,7 +58,7 @@ lint: .venv/.dev
 lock:
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) 'torch>=2.10'
+	$(PIP) install $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(PIP) install -e '.[dev]'
 	$(BIN)/python .ci/lock.py > requirements.lock
 

@@ -1,0 +1,4 @@
+import click
+@click.command("check")
+def check() -> None:
+    "x"

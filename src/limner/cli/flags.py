@@ -1,0 +1,46 @@
+"""Options that several verbs share, and the frame of a verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from limner.cli.values import SIZE
+from limner.core.errors import UserError
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
+device_flag = click.option(
+    "--device", default="auto", show_default=True, metavar="|".join(DEVICES), help="Where to compute."
+)
+seed_flag = click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same result.")
+size_flag = click.option("--size", type=SIZE, metavar="N|HxW", help="Pixels: 64, or 96x64 for 96 high, 64 wide.")
+split_flag = click.option("--split", metavar="NAME", help="Which part of the data: train, test, ...")
+channels_flag = click.option(
+    "--channels", type=click.IntRange(1, 4), help="1 grey, 2 grey + alpha, 3 colour, 4 colour + alpha."
+)
+
+
+def examples(*lines: str) -> str:
+    """The end of a verb's help: lines to copy."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def pick_device(name: str) -> str:
+    """The torch device of `--device`; `auto` takes the fastest kind there is."""
+    import torch
+
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    kind = name.partition(":")[0]
+    if kind not in there:
+        raise UserError(f"--device {name}: choose one of {', '.join(DEVICES)}")
+    if not there[kind]:
+        able = ", ".join(k for k, yes in there.items() if yes)
+        raise UserError(f"--device {name}: this machine and this torch have no {kind}; there is {able}")
+    return name

@@ -1,0 +1,4 @@
+import click
+@click.command("sample")
+def sample() -> None:
+    "x"

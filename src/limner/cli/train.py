@@ -1,0 +1,4 @@
+import click
+@click.command("train")
+def train() -> None:
+    "x"
