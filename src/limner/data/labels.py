@@ -1,0 +1,65 @@
+"""Labels: class names in an order that is the same for every split, and labels as indices into them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limner.core.errors import UserError
+
+DENSE = 10_000
+
+
+def class_names(given: Iterable[str]) -> tuple[str, ...]:
+    """Sorted without repeats; numbers by value, so that 10 comes after 9."""
+    names = set(given)
+    if all(name.removeprefix("-").isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    return tuple(sorted(names))
+
+
+def indices(given: Sequence[str | None], names: Sequence[str]) -> NDArray[np.int64]:
+    """Index of each name, -1 for None."""
+    where = {name: i for i, name in enumerate(names)}
+    return np.array([-1 if name is None else where[name] for name in given], np.int64)
+
+
+def numbered(given: dict[str, NDArray[Any]], source: str) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    """Labels of every split, as they came in an array, with the class names that serve them all.
+
+    Accepts whole numbers (n,) or (n, 1), one-hot rows (n, k) and text; negative numbers mean unlabelled.
+    """
+    flat = {split: _flat(values, source) for split, values in given.items()}
+    every = np.concatenate(list(flat.values())) if flat else np.empty(0, np.int64)
+    if every.dtype.kind == "i" and (not every.size or every.max() < DENSE):
+        return flat, tuple(str(i) for i in range(int(every.max(initial=-1)) + 1))
+    texts = {split: [_text(v) for v in values.tolist()] for split, values in flat.items()}
+    names = class_names(text for split in texts.values() for text in split if text is not None)
+    return {split: indices(values, names) for split, values in texts.items()}, names
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, int) and value < 0 else str(value)
+
+
+def _flat(values: NDArray[Any], source: str) -> NDArray[Any]:
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind in "biuf" and _one_hot(values):
+        values = values.argmax(1)
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    if values.ndim != 1 or values.dtype.kind not in "biufU":
+        raise UserError(f"{source}: labels of shape {values.shape} and type {values.dtype}; give one number a picture")
+    if values.dtype.kind == "U":
+        return values
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
+        raise UserError(f"{source}: labels are not whole numbers; give one whole number a picture")
+    return np.maximum(values.astype(np.int64), -1)
+
+
+def _one_hot(values: NDArray[Any]) -> bool:
+    return bool(((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all())
