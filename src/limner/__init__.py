@@ -15,13 +15,14 @@ _HOMES = {
     "build": "limner.core.spec",
     "catalog": "limner.core.spec",
     "gather": "limner.data.gather",
+    "load": "limner.likeness",
     "options": "limner.core.spec",
     "register": "limner.core.spec",
     "spec": "limner.core.spec",
     "survey": "limner.data.gather",
 }
 
-__all__ = ["UserError", "__version__", "build", "catalog", "gather", "options", "register", "spec", "survey"]
+__all__ = ["UserError", "__version__", "build", "catalog", "gather", "load", "options", "register", "spec", "survey"]
 
 
 def __getattr__(name: str) -> Any:

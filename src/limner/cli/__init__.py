@@ -62,7 +62,7 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """Do what the command line says; the exit code."""
     try:
-        code = app.main(list(arguments) or ["--help"], prog_name="limner", standalone_mode=False)
+        code = app.main(list(arguments) or ["--help"], prog_name="limner", standalone_mode=False, obj=list(arguments))
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:

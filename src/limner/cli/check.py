@@ -1,4 +1,139 @@
+"""`limner check`: the data doctor, and what `limner train` would do with the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import click
-@click.command("check")
-def check() -> None:
-    "x"
+
+from limner.cli.begin import DEFAULT_RECIPE, facts_of
+from limner.cli.flags import device_flag, examples, json_flag, pick_device, seed_flag, size_flag, split_flag
+from limner.cli.pictures import gathered
+from limner.cli.show import emit, line, table, writing
+from limner.cli.values import amount, duration
+
+if TYPE_CHECKING:
+    from limner.cli.trial import Trial
+    from limner.data.doctor import Checkup
+
+SHOWN = 8
+"""Rows of a table, files of a list: the rest is counted (and is whole in --json)."""
+
+
+@click.command(
+    epilog=examples(
+        "limner check digits",
+        "limner check photos/ --out sheet.png       and a contact sheet to look at",
+        "limner check photos.zip --split test --size 96x64",
+        "limner check photos/ --json | jq .troubles",
+    )
+)
+@click.argument("data")
+@click.option("--out", metavar="SHEET.png", help="Write a contact sheet: a row a class.")
+@size_flag
+@split_flag
+@device_flag
+@seed_flag
+@json_flag
+def check(
+    data: str, out: str | None, size: tuple[int, int] | None, split: str | None, device: str, seed: int, as_json: bool
+) -> None:
+    """Look at DATA before training: what is there, what cannot be used and why, what `limner train` would do.
+
+    Exact duplicates, near-empty pictures and pictures with two labels are found; nothing is changed.
+    """
+    from limner.cli.trial import attempt
+    from limner.data.doctor import contact_sheet, examine
+    from limner.recipes.base import plan
+
+    images = gathered(data, size, None, split or "train")
+    found = examine(data, split or "train", size)
+    facts = facts_of(images, pick_device(device), seed)
+    tried = attempt(plan(DEFAULT_RECIPE, facts), images, facts.device) if len(images) > 1 else None
+    if out is not None:
+        from limner.core.pixels import save_png
+
+        with writing(out):
+            save_png(contact_sheet(images), out)
+    report = _report(found, tried)
+    if as_json:
+        emit(report | {"sheet": out})
+        return
+    _print(found, report, tried)
+    line(f"\nLook at: {out}" if out else "\nA contact sheet to look at: add --out sheet.png")
+
+
+def _report(found: Checkup, tried: Trial | None) -> dict[str, Any]:
+    seen = found.survey
+    return {
+        "source": seen.source,
+        "split": seen.split,
+        "splits": seen.splits,
+        "count": len(found.images),
+        "sizes": {f"{h}x{w}": n for (h, w), n in seen.sizes.items()},
+        "modes": seen.modes,
+        "classes": seen.classes,
+        "unlabelled": seen.unlabelled,
+        "image": found.images.image,
+        "mean": found.mean,
+        "std": found.std,
+        "duplicates": [[found.name(i) for i in group] for group in found.duplicates],
+        "conflicts": [[found.name(i) for i in group] for group in found.conflicts],
+        "empty": [found.name(i) for i in found.empty],
+        "troubles": found.images.troubles,
+        "notes": found.images.notes,
+        "train": None if tried is None else {"recipe": DEFAULT_RECIPE, **tried.__dict__},
+    }
+
+
+def _print(found: Checkup, report: dict[str, Any], tried: Trial | None) -> None:
+    image = found.images.image
+    said = ", ".join(report["splits"]) or "none"
+    rows = [
+        ("pictures", f"{report['count']:,} usable, {len(found.images.troubles):,} not"),
+        ("splits", f"{said}; this is {report['split']}"),
+        ("sizes", _counted(report["sizes"])),
+        ("modes", _counted(report["modes"])),
+        ("classes", _counted(report["classes"]) or "no labels"),
+        ("mean, std", ", ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(found.mean, found.std, strict=True))),
+        ("duplicates", _groups(report["duplicates"]) or "none"),
+        ("two labels", _groups(report["conflicts"]) or "none"),
+        ("near-empty", _names(report["empty"]) or "none"),
+    ]
+    table(rows)
+    for note in found.images.notes:
+        line(f"note: {note}")
+    if found.images.troubles:
+        line("\nNot used:")
+        table([(f"  {t.file}", t.reason) for t in found.images.troubles[:SHOWN]])
+        _rest(len(found.images.troubles) - SHOWN)
+    line("\nlimner train would:")
+    if tried is None:
+        line("  refuse: one picture is too few")
+        return
+    chosen = [("make", f"{image} pictures"), ("use recipe", DEFAULT_RECIPE), ("at about", tried.words)]
+    chosen += [("take", f"{duration(report['count'] * tried.epochs / tried.images_per_second)} to see each {tried.epochs} times")]
+    table([(f"  {what}", words) for what, words in chosen])
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} × {amount(count) if count > 99_999 else count}" for name, count in list(counts.items())[:SHOWN]]
+    return ", ".join(shown) + (f", … {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f", … {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+
+
+def _groups(groups: list[list[str]]) -> str:
+    if not groups:
+        return ""
+    extra = sum(len(group) - 1 for group in groups)
+    first = "; ".join(" = ".join(group[:3]) for group in groups[:3])
+    return f"{extra} in {len(groups)} groups: {first}{'; …' if len(groups) > 3 else ''}"
+
+
+def _rest(more: int) -> None:
+    if more > 0:
+        line(f"  … {more:,} more; --json names them all")

@@ -51,9 +51,9 @@ def listing(what: str | None, files: tuple[str, ...], as_json: bool) -> None:
 def _shelf(name: str) -> dict[str, Any]:
     """Name → class, or recipe name → function."""
     if name == RECIPES:
-        from limner.recipes import catalogue
+        from limner.recipes.base import recipes
 
-        return dict(catalogue())
+        return dict(recipes())
     from limner.core.spec import catalog
 
     return dict(catalog(kind(name)))

@@ -1,4 +1,183 @@
+"""`limner sample`: pictures from a trained model, as a grid, single files, an array or a walk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
-@click.command("sample")
-def sample() -> None:
-    "x"
+
+from limner.cli.flags import device_flag, examples, json_flag, pick_device, seed_flag
+from limner.cli.show import emit, line, progress, writing
+from limner.cli.values import COUNT
+from limner.core.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from limner.likeness import Likeness
+
+WALK_MILLISECONDS = 60
+GRID_SIDE = 512
+"""A grid smaller than this is enlarged by a whole factor."""
+
+
+@click.command(
+    epilog=examples(
+        "limner sample runs/demo --out grid.png",
+        "limner sample runs/demo --label rose -n 16 --out roses.png",
+        "limner sample model.safetensors --label all -n 100 --out grid.png",
+        "limner sample model.safetensors -n 10k --seed 1 --out samples.npz",
+        "limner sample runs/demo -n 500 --truncation 0.7 --out folder/",
+        "limner sample runs/demo --walk walk.gif",
+    )
+)
+@click.argument("model", metavar="MODEL")
+@click.option("-n", "count", type=COUNT, default="64", show_default=True, metavar="N", help="How many pictures.")
+@click.option("--label", metavar="NAME|NUMBER|all", help="Only this class; `all` takes the classes in turn.")
+@click.option(
+    "--truncation",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Below 1: closer to the typical picture, less varied.",
+)
+@click.option("--out", metavar="X.png|X.npz|FOLDER/", help="A grid, an array with its labels, or single files.")
+@click.option("--walk", metavar="X.gif", help="A moving picture: from code to code and back to the first.")
+@seed_flag
+@device_flag
+@json_flag
+def sample(
+    model: str,
+    count: int,
+    label: str | None,
+    truncation: float,
+    out: str | None,
+    walk: str | None,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Draw pictures from MODEL, a model.safetensors or a run folder. The same seed draws the same pictures."""
+    if out is None and walk is None:
+        raise UserError("say where to: --out grid.png, --out images.npz, --out folder/ or --walk walk.gif")
+    if walk is not None and Path(walk).suffix.lower() != ".gif":
+        raise UserError(f"--walk {walk}: a walk is a GIF; write --walk {Path(walk).stem or 'walk'}.gif")
+    from limner.likeness import load
+
+    likeness = load(model, pick_device(device))
+    written: list[Path] = []
+    if out is not None:
+        labels = likeness.labels(count, seed, label)
+        images = _draw(likeness, count, seed, labels, truncation)
+        with writing(out):
+            written.append(_write(images, labels, likeness.names, out, in_columns=label == "all"))
+    if walk is not None:
+        with writing(walk):
+            written.append(_write_walk(likeness, Path(walk), seed, label, truncation))
+    result: dict[str, Any] = {"out": written, "n": count, "seed": seed, "label": label, "image": str(likeness.image)}
+    if as_json:
+        emit(result)
+        return
+    for path in written:
+        line(f"{path}")
+
+
+def _draw(
+    likeness: Likeness, count: int, seed: int, labels: NDArray[np.int64] | None, truncation: float
+) -> NDArray[np.uint8]:
+    """uint8 (n, h, w, c), block by block under a progress bar."""
+    import numpy as np
+
+    z = likeness.codes(count, seed, truncation)
+    parts: list[NDArray[np.uint8]] = []
+    with progress("drawing") as tick:
+        for start in range(0, count, 256):
+            rows = slice(start, start + 256)
+            parts.append(likeness.decode(z[rows], None if labels is None else labels[rows]))
+            tick(min(start + 256, count) / count, min(start + 256, count))
+    return np.concatenate(parts)
+
+
+def _write(
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    names: tuple[str, ...],
+    out: str,
+    *,
+    in_columns: bool,
+) -> Path:
+    """What the ending of `out` asks for."""
+    path = Path(out)
+    match path.suffix.lower():
+        case ".png":
+            return _write_grid(images, path, len(names) if in_columns else None)
+        case ".npz":
+            return _write_array(images, labels, names, path)
+        case "":
+            return _write_folder(images, labels, names, path)
+        case ending:
+            raise UserError(f"--out {out}: there is no {ending} output; write X.png for a grid, X.npz, or FOLDER/")
+
+
+def _write_grid(images: NDArray[np.uint8], path: Path, columns: int | None) -> Path:
+    from limner.core.pixels import enlarge, grid, save_png
+
+    sheet = grid(images, columns if columns and columns <= 32 else None)
+    return save_png(enlarge(sheet, max(1, GRID_SIDE // max(sheet.shape[:2]))), path)
+
+
+def _write_array(
+    images: NDArray[np.uint8], labels: NDArray[np.int64] | None, names: tuple[str, ...], path: Path
+) -> Path:
+    """`images` uint8 (n, h, w, c), and `labels` and `names` where the model knows classes: DATA for every verb."""
+    import numpy as np
+
+    said: dict[str, Any] = {} if labels is None else {"labels": labels, "names": np.array(names)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, images=images, **said)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _write_folder(
+    images: NDArray[np.uint8], labels: NDArray[np.int64] | None, names: tuple[str, ...], folder: Path
+) -> Path:
+    """One PNG each, in a sub-folder a class where the model knows classes."""
+    from limner.core.pixels import save_png
+
+    for number, image in enumerate(images):
+        inside = folder if labels is None else folder / _folder_name(names, int(labels[number]))
+        save_png(image, inside / f"{number:06d}.png")
+    return folder
+
+
+def _folder_name(names: tuple[str, ...], label: int) -> str:
+    name = names[label] if label < len(names) else str(label)
+    return name.replace("/", "_").replace("\\", "_").lstrip(".") or str(label)
+
+
+def _write_walk(likeness: Likeness, path: Path, seed: int, label: str | None, truncation: float) -> Path:
+    from limner.core.pixels import enlarge, picture
+
+    frames: list[Any] = []
+    with progress("walking") as tick:
+        for image in likeness.walk(seed=seed, label=label, truncation=truncation):
+            frames.append(picture(enlarge(image, max(1, 256 // max(image.shape[:2])))))
+            tick(min(len(frames) / 120, 1.0), len(frames))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        frames[0].save(
+            temporary, "GIF", save_all=True, append_images=frames[1:], duration=WALK_MILLISECONDS, loop=0, disposal=2
+        )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -78,33 +78,44 @@ def writing(path: str | Path) -> Iterator[None]:
         raise UserError(f"{where}: {reason}; free some space or give another --out") from error
 
 
-def speed(share: float, images: float, started: float) -> str:
-    """`1.2k images/s, 3 min left`."""
-    spent = max(time.monotonic() - started, 1e-6)
-    rate = f"{amount(images / spent)} images/s, " if images else ""
-    return f"{rate}{duration(spent * (1 - share) / share) if share > 0 else '?'} left"
+class Meter:
+    """Images a second and time left, from the first tick on: a resumed run does not count what it found."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float, float] | None = None
+
+    def read(self, share: float, images: float) -> str:
+        """`1.2k images/s, 3 min left`."""
+        now = time.monotonic()
+        self._first = self._first or (now, share, images)
+        spent, done, made = (a - b for a, b in zip((now, share, images), self._first, strict=True))
+        if spent <= 0 or done <= 0:
+            return ""
+        rate = f"{amount(made / spent)} images/s, " if made else ""
+        return f"{rate}{duration(spent * (1 - share) / done)} left"
 
 
 @contextmanager
 def _bar(title: str, console: Any) -> Iterator[Tick]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    started = time.monotonic()
+    meter = Meter()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[speed]}")
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0, speed="")
-        yield lambda share, images: bar.update(task, completed=share, speed=speed(share, images, started))
+        yield lambda share, images: bar.update(task, completed=share, speed=meter.read(share, images))
 
 
 @contextmanager
 def _lines(title: str) -> Iterator[Tick]:
-    started = last = time.monotonic()
+    meter, last = Meter(), time.monotonic()
 
     def tick(share: float, images: float) -> None:
         nonlocal last
+        speed = meter.read(share, images)
         if time.monotonic() - last >= LINE_EVERY:
             last = time.monotonic()
-            remark(f"{title}: {100 * share:.0f} %, {amount(images)} images, {speed(share, images, started)}")
+            remark(f"{title}: {100 * share:.0f} %, {amount(images)} images, {speed}")
 
     yield tick
 

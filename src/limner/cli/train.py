@@ -1,4 +1,166 @@
+"""`limner train`: pictures in, a run folder out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
-@click.command("train")
-def train() -> None:
-    "x"
+
+from limner.cli.begin import Wish, begin, held_out_of, reopen
+from limner.cli.flags import channels_flag, device_flag, examples, json_flag, pick_device, seed_flag, size_flag
+from limner.cli.pictures import say_notes
+from limner.cli.show import Tick, emit, line, progress, remark, writing
+from limner.cli.values import COUNT, DURATION, duration
+
+if TYPE_CHECKING:
+    from limner.core.events import Event
+    from limner.data.images import Images
+    from limner.project import Project
+
+@click.command(
+    epilog=examples(
+        "limner train digits --out runs/digits --for 2m",
+        "limner train photos/ --out runs/photos --size 64 --for 1h30m",
+        "limner train photos.zip --out runs/p --recipe textbook --images 2M --seed 1",
+        "limner train photos/ --out runs/p -o objective.game=Hinge -o lr=2e-4 -o batch=128",
+        "limner train --out runs/photos --resume --for 3h      go on, now for 3 hours in all",
+        "limner train photos/ --out runs/p --with my_loss.py -o objective=MyLoss",
+        "limner train photos/ --out runs/p --devices 2         one process a device",
+    )
+)
+@click.argument("data", required=False)
+@click.option("--out", required=True, metavar="RUN", help="The run folder: created, or gone on with by --resume.")
+@click.option("--recipe", metavar="NAME", help="See limner list recipes. Default: what suits the data.")
+@click.option("--for", "seconds", type=DURATION, metavar="TIME", help="Train so long: 90s, 10m, 1h30m. Default: 10m.")
+@click.option("--images", type=COUNT, metavar="N", help="Train on so many images: 500k, 2M.")
+@size_flag
+@channels_flag
+@click.option("--split", default="train", show_default=True, metavar="NAME", help="Which part of the data.")
+@click.option("--batch", type=COUNT, metavar="N", help="Images a step: short for -o batch=N.")
+@click.option("-o", "assignments", multiple=True, metavar="KEY=VALUE", help="Change an option; see limner list.")
+@click.option("--with", "files", multiple=True, metavar="FILE.py", help="Your own file; copied into the run folder.")
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in RUN.")
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines; set MASTER_ADDR.")
+@device_flag
+@seed_flag
+@json_flag
+def train(resume: bool, devices: int, nodes: int, batch: int | None, as_json: bool, out: str, **rest: Any) -> int:
+    """Train a generator on DATA.
+
+    DATA is `digits`, a folder of pictures (one sub-folder a class, if there are classes), a zip or tar of one,
+    IDX files, .npz, .npy, parquet or hf:owner/name. Ctrl-C and SIGTERM save first; --resume goes on bit for bit.
+    """
+    from limner.cli import launch
+
+    if devices * nodes > 1 and not launch.is_child():
+        arguments = click.get_current_context().find_root().obj
+        return launch.run_across(arguments, devices, nodes) if nodes > 1 else launch.run_here(arguments, devices)
+    rest["assignments"] = (*([f"batch={batch}"] if batch else []), *rest["assignments"])
+    wish = Wish(out=Path(out), **rest)
+    with writing(wish.out):
+        return _train(wish, resume, as_json)
+
+
+def _train(wish: Wish, resume: bool, as_json: bool) -> int:
+    from limner.cli.signals import Stop
+    from limner.core import parallel
+
+    device = _own_device(wish.device)
+    _join(device)
+    first = parallel.rank() == 0
+    try:
+        with _first_alone(device):
+            project, images = _open(wish, device, resume, first)
+        held_out = held_out_of(project, images)
+        if first:
+            say_notes(images)
+            _say_plan(project, images)
+        with Stop() as stop, progress("training") if first else nullcontext(_silent) as tick:
+            for event in project.work(images, held_out, device=device, stop=stop):
+                if first:
+                    _show(event, tick, as_json)
+    finally:
+        parallel.leave()
+    if first:
+        _conclude(project, stop.exit_code, as_json)
+    return stop.exit_code
+
+
+def _open(wish: Wish, device: str, resume: bool, first: bool) -> tuple[Project, Images]:
+    """The run folder and its data; processes after the first find what that one has made."""
+    if not first:
+        return reopen(Wish(wish.data if resume else None, wish.out))
+    return reopen(wish) if resume else begin(wish, device)
+
+
+def _own_device(name: str) -> str:
+    """Each process on a machine takes the GPU of its number."""
+    device = pick_device(name)
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
+
+
+def _join(device: str) -> None:
+    import torch
+
+    from limner.core import parallel
+
+    parallel.join(torch.device(device))
+
+
+@contextmanager
+def _first_alone(device: str) -> Iterator[None]:
+    """Process 0 does it first (it writes the folder and the cache), then the others."""
+    import torch
+
+    from limner.core import parallel
+
+    if parallel.rank() > 0:
+        parallel.agree(False, torch.device(device))
+    yield
+    if parallel.rank() == 0:
+        parallel.agree(False, torch.device(device))
+
+
+def _silent(share: float, images: float) -> None:
+    """The progress of a process that is not the first."""
+
+
+def _say_plan(project: Project, images: Images) -> None:
+    said = project.settings
+    budget = said.budget
+    until = [duration(budget.seconds)] if budget.seconds else []
+    until += [f"{budget.images:,} images"] if budget.images else []
+    remark(f"{len(images):,} pictures, {images.image}; recipe {said.recipe}; until {' or '.join(until)}")
+    told = max((net.get("classes", 0) for net in said.run["nets"].values()), default=0)
+    if images.names and not told:
+        remark(f"note: the networks are not told the {len(images.names)} labels; sample --label will not work")
+
+
+def _show(event: Event, tick: Tick, as_json: bool) -> None:
+    from limner.core.events import Alarm, Preview, Progress
+
+    if isinstance(event, Progress):
+        tick(event.share, event.nimg)
+    elif isinstance(event, Alarm):
+        remark(f"alarm: {event.words}" + (f"; {event.action}" if event.action else ""))
+    if as_json and not isinstance(event, (Preview, Progress)):
+        emit({"event": type(event).__name__, **event.__dict__})
+
+
+def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
+    folder = project.folder
+    if as_json:
+        emit({"run": folder, "model": folder / "model.safetensors", "preview": folder / "preview.png"})
+        return
+    if exit_code:
+        line(f"stopped and saved; go on with: limner train --out {folder} --resume")
+        return
+    line(f"model    {folder / 'model.safetensors'}")
+    line(f"samples  {folder / 'preview.png'}")
+    line(f"curve    {folder / 'curve.png'}")
+    line(f"next     limner sample {folder} -n 64 --out {folder / 'grid.png'}")

@@ -59,7 +59,8 @@ def amount(number: float) -> str:
     """1234567 → `1.23M`, 45_300 → `45.3k`, 820 → `820`."""
     for suffix, multiple in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= multiple:
-            return f"{number / multiple:.3g}{suffix}" if number / multiple < 999.5 else f"{number / multiple:.0f}{suffix}"
+            few = number / multiple
+            return f"{few:.3g}{suffix}" if few < 999.5 else f"{few:.0f}{suffix}"
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
 
 

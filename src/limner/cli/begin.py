@@ -1,0 +1,115 @@
+"""How a training begins or goes on: from what the command line asked for to a run folder and its pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from limner.cli.pictures import gathered, splits
+from limner.core.errors import UserError
+
+if TYPE_CHECKING:
+    from limner.data.images import Images
+    from limner.project import Project
+    from limner.recipes.base import Facts
+    from limner.train import Budget
+
+DEFAULT_SECONDS = 600.0
+DEFAULT_RECIPE = "light"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command line asked for."""
+
+    data: str | None
+    out: Path
+    recipe: str | None = None
+    seconds: float | None = None
+    images: int | None = None
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    split: str = "train"
+    assignments: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    device: str = "auto"
+    seed: int = 0
+
+
+def begin(wish: Wish, device: str) -> tuple[Project, Images]:
+    """A new run folder for the data, with the recipe's plan."""
+    from limner.core.spec import load_user_file
+    from limner.project import Project, Settings
+    from limner.recipes.base import plan
+
+    if wish.data is None:
+        raise UserError("give DATA: a folder of pictures, a zip, or digits; or --resume a run")
+    if (wish.out / "run.json").exists():
+        raise UserError(f"{wish.out} already holds a run; add --resume to go on with it, or give another --out")
+    for file in wish.files:
+        load_user_file(file)
+    images = gathered(wish.data, wish.size, wish.channels, wish.split)
+    if len(images) < 2:
+        raise UserError(f"{wish.data}: there is 1 picture; training needs 2 or more, better hundreds")
+    counts = class_counts(images)
+    facts = facts_of(images, device, wish.seed)
+    recipe = wish.recipe or DEFAULT_RECIPE
+    settings = Settings(
+        run=plan(recipe, facts, wish.assignments),
+        recipe=recipe,
+        source=wish.data,
+        split=wish.split,
+        fingerprint=images.fingerprint,
+        names=images.names,
+        counts=counts,
+        total=len(images),
+        budget=_budget(wish),
+    )
+    return Project.create(wish.out, settings, wish.files), images
+
+
+def reopen(wish: Wish) -> tuple[Project, Images]:
+    """A run folder that is there, and the data it was begun with."""
+    from limner.core.spec import load_user_file
+    from limner.project import Project
+
+    if wish.assignments or wish.recipe:
+        given = f"--recipe {wish.recipe}" if wish.recipe else f"-o {wish.assignments[0]}"
+        raise UserError(f"{given}: a run is gone on with as it was begun; leave it out, or begin another --out")
+    project = Project.open(wish.out)
+    for file in project.settings.files:
+        load_user_file(str(wish.out / file))
+    if wish.seconds or wish.images:
+        project = project.extend(_budget(wish))
+    shape = next(iter(project.settings.run["nets"].values()))["image"]
+    source = wish.data or project.settings.source
+    size = shape["height"], shape["width"]
+    return project, gathered(source, size, shape["channels"], project.settings.split)
+
+
+def facts_of(images: Images, device: str, seed: int) -> Facts:
+    """What a recipe may depend on."""
+    from limner.recipes.base import Facts
+
+    return Facts(images.image, len(images), len(class_counts(images)), device.partition(":")[0], seed)
+
+
+def held_out_of(project: Project, images: Images) -> Images | None:
+    """The `val` split, if there is one; `test` is left for limner evaluate."""
+    if project.settings.split == "train" and "val" in splits(images.source):
+        shape = images.image
+        return gathered(images.source, (shape.height, shape.width), shape.channels, "val")
+    return None
+
+
+def class_counts(images: Images) -> tuple[int, ...]:
+    if images.labels is None:
+        return ()
+    return tuple(int((images.labels == label).sum()) for label in range(len(images.names)))
+
+
+def _budget(wish: Wish) -> Budget:
+    from limner.train import Budget
+
+    return Budget(wish.images, wish.seconds if wish.seconds or wish.images else DEFAULT_SECONDS)
