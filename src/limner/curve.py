@@ -33,7 +33,8 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
     for axis in figure.axes:
         axis.spines[["top"]].set_visible(False)
     for axis in (upper, lower):
-        axis.legend(fontsize=8, frameon=False, ncols=2)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize=8, frameon=False, ncols=2)
     temporary = path.with_name(f".{path.name}.part")
     figure.savefig(temporary, format="png", dpi=110)
     temporary.replace(path)

@@ -39,6 +39,8 @@ from limner.train import Budget, Run, State, train
 
 KEPT = 2
 """Newest checkpoints that stay on disk, beside the best."""
+REDRAW = 30.0
+"""Seconds between two pictures of the learning curve."""
 SETTINGS = "run.json"
 
 
@@ -136,6 +138,7 @@ class Project:
         """Write down and save what deserves it."""
         with Journal(self.folder) as journal:
             scores: Scores | None = None
+            drawn: float | None = None
             for event in events:
                 journal.note(event)
                 match event:
@@ -145,6 +148,10 @@ class Project:
                         scores = event
                     case Look():
                         yield self._save(state, run, scores)
+                        if drawn is None or time.monotonic() - drawn > REDRAW:
+                            draw_curve(journal.history, self.folder / "curve.png")
+                            drawn = time.monotonic()
+                    case Finished():
                         draw_curve(journal.history, self.folder / "curve.png")
                     case _:
                         pass

@@ -69,6 +69,7 @@ def save_model(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     try:
         save_file(plain, temporary, metadata={"limner": json.dumps(header | {"digest": digest(plain)})})
+        temporary.chmod(0o666 & ~_umask())  # safetensors makes files that only their owner can read
         sync(temporary)
         temporary.replace(path)
         sync(path.parent)
@@ -131,6 +132,12 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _take_tensors(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:

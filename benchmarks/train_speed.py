@@ -1,0 +1,194 @@
+"""Training speed: Limner's loop beside a plain textbook loop on the same networks, in the same run.
+
+    python benchmarks/train_speed.py                               every family, 28 and 64 pixels (about 10 minutes)
+    python benchmarks/train_speed.py light --sizes 28 --batch 64   one case
+
+The textbook loop is the usual script: DataLoader, float32, no channels-last, upsampling and pooling as layers of
+their own, Adam without fusion, separate passes. Both compute the same functions from the same weights and play the
+non-saturating game once per player and step. Columns: images a second (median of three rounds, the two loops in turn),
+their ratio, peak memory of the process, and the share of the machine's measured peak of matrix products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from limner.core.events import Progress
+from limner.core.pixels import Image
+from limner.core.spec import build
+from limner.data.batches import Batches
+from limner.data.gather import of_arrays
+from limner.models.layers import Down, Up
+from limner.recipes.base import Facts, plan
+from limner.train import Budget, Run, State, train
+
+FAMILIES = ("plain", "dense", "dcgan", "light", "residual")
+ROUND = 6.0
+"""Seconds of one timed round."""
+
+
+class Textbook(Dataset[Tensor]):
+    """One image at a time, scaled to [-1, 1]."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, i: int) -> Tensor:
+        return torch.from_numpy(self.pixels[i]).permute(2, 0, 1).float().div(127.5).sub(1)
+
+
+class Cut(nn.Module):
+    """The upper left part of an image."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, : self.size[0], : self.size[1]]
+
+
+def textbook_twin(net: nn.Module) -> nn.Module:
+    """The same function with upsampling, pooling and convolutions as separate layers."""
+    twin = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+    for parent in list(twin.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, (Up, Down)):
+                setattr(parent, name, unfolded(child))
+    return twin
+
+
+def unfolded(layer: Up | Down) -> nn.Sequential:
+    """Upsample → convolution, or convolution → average pooling, with the layer's weights."""
+    out, into = layer.weight.shape[:2]
+    conv = nn.Conv2d(into, out, 3, padding=1)
+    with torch.no_grad():
+        conv.weight.copy_(layer.weight)
+        conv.bias.copy_(layer.bias)
+    if isinstance(layer, Up):
+        return nn.Sequential(nn.Upsample(scale_factor=2), conv, Cut(layer.size))
+    return nn.Sequential(conv, nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
+
+
+def textbook_loop(run: Run, nets: nn.ModuleDict, pixels: np.ndarray) -> Iterator[int]:
+    """The usual script; yields the images of each step."""
+    generator, critic = (textbook_twin(nets[role]) for role in ("generator", "critic"))
+    for p in (*generator.parameters(), *critic.parameters()):
+        p.requires_grad_(True)
+    opt_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    opt_d = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    while True:
+        for real in DataLoader(Textbook(pixels), batch_size=run.batch, shuffle=True, drop_last=True):
+            ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+            opt_g.zero_grad()
+            fake = generator(torch.randn(len(real), generator.latent.dim))
+            bce(critic(fake), ones).backward()
+            opt_g.step()
+            opt_d.zero_grad()
+            loss = bce(critic(real), ones) + bce(critic(fake.detach()), zeros)
+            loss.backward()
+            opt_d.step()
+            yield len(real)
+
+
+def limner_loop(run: Run, state: State, pixels: np.ndarray) -> Iterator[int]:
+    """Limner's own; yields the images of each step."""
+    batches = Batches(of_arrays(pixels), run.batch, run.seed)
+    for event in train(state, run, batches, until=Budget(seconds=1e9), looks=1):
+        if isinstance(event, Progress):
+            yield run.batch
+
+
+def images_a_second(loop: Iterator[int], seconds: float) -> float:
+    """How many images a loop goes through."""
+    start, done = time.perf_counter(), 0
+    while (spent := time.perf_counter() - start) < seconds:
+        done += next(loop)
+    return done / spent
+
+
+def flops_per_image(run: Run, pixels: np.ndarray) -> float:
+    """Floating point operations of one step of Limner's loop, over its images."""
+    loop = limner_loop(run, State(run, torch.device("cpu")), pixels)
+    with FlopCounterMode(display=False) as counter:
+        next(loop)
+    return counter.get_total_flops() / run.batch
+
+
+def peak(dtype: torch.dtype) -> float:
+    """The best of some square matrix products, operations a second."""
+    a = torch.randn(2048, 2048).to(dtype)
+    best = 0.0
+    for _ in range(6):
+        start = time.perf_counter()
+        a @ a
+        best = max(best, 2 * 2048**3 / (time.perf_counter() - start))
+    return best
+
+
+def case(family: str, size: int, batch: int) -> dict[str, float | str]:
+    """One row, measured in this process."""
+    channels = 1 if size < 32 else 3
+    image = Image(channels, size, size)
+    pixels = np.random.default_rng(0).integers(0, 256, (4096, size, size, channels), dtype=np.uint8)
+    game = ("objective=GAN(game=NonSaturating, penalties=[])", f"batch={batch}", "augment=none")
+    run = build(plan(family, Facts(image, len(pixels), 0, "cpu"), game), Run)
+    state = State(run, torch.device("cpu"))
+    ours, theirs = limner_loop(run, state, pixels), textbook_loop(run, state.nets, pixels)
+    for loop in (ours, theirs):
+        images_a_second(loop, 2.0)
+    rounds = [(images_a_second(ours, ROUND), images_a_second(theirs, ROUND)) for _ in range(3)]
+    speed, rival = (statistics.median(column) for column in zip(*rounds, strict=True))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    share = speed * flops_per_image(run, pixels) / peak(torch.bfloat16 if run.precision == "bf16" else torch.float32)
+    return {"family": family, "size": size, "batch": batch, "precision": run.precision, "limner": speed,
+            "textbook": rival, "ratio": speed / rival, "mib": memory, "peak": share}  # fmt: skip
+
+
+def main() -> None:
+    """Print a row per case, each measured in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", default=list(FAMILIES))
+    parser.add_argument("--sizes", type=int, nargs="+", default=[28, 64])
+    parser.add_argument("--batch", type=int, nargs="+", default=[64])
+    parser.add_argument("--here", action="store_true", help="measure one case in this process and print JSON")
+    given = parser.parse_args()
+    if given.here:
+        print(json.dumps(case(given.families[0], given.sizes[0], given.batch[0])))
+        return
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
+    print(f"{'family':9} {'size':>4} {'batch':>5} {'':5} {'limner':>8} {'textbook':>8} {'ratio':>6} {'MiB':>6} {'of peak':>7}")
+    for row in rows(given.families, given.sizes, given.batch, lambda *a: [sys.executable, __file__, *a]):
+        print("{family:9} {size:4} {batch:5} {precision:5} {limner:8.0f} {textbook:8.0f} {ratio:5.1f}× {mib:6.0f} {peak:6.0%}".format(**row), flush=True)
+
+
+def rows(families: list[str], sizes: list[int], batches: list[int], command: Callable[..., list[str]]) -> Iterator[dict[str, float | str]]:
+    """Every case, one process after the other."""
+    for family in families:
+        for size in sizes:
+            for batch in batches:
+                done = subprocess.run(command(family, "--sizes", str(size), "--batch", str(batch), "--here"), capture_output=True, text=True, check=True)
+                yield json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    main()
