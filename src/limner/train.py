@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Progress
 from limner.core.moment import Moment
 from limner.core.optim import Adam, Optimizer
-from limner.core.rng import derived, generator
+from limner.core.rng import derived, generator, reseed
 from limner.core.spec import build, register, spec
 from limner.models.base import Model
 from limner.objectives.base import Examples, Objective
@@ -93,6 +93,7 @@ class Budget:
         return min(max(parts), 1.0)
 
 
+@runtime_checkable
 class Source(Protocol):
     """Where batches come from: a pure function of images seen."""
 
@@ -113,11 +114,15 @@ class State:
         if run.compile and "generator" in self.nets:
             self.nets["generator"].compile()
         self.average = Average(self.nets, run.average)
-        self.optimizers = {
-            turn: run.player(turn).optimizer.make(self.weights(roles)) for turn, roles in run.objective.players.items()
+        self.weights = {
+            turn: [p for role in roles for p in self.nets[role].parameters()]
+            for turn, roles in run.objective.players.items()
         }
+        self.optimizers = {turn: run.player(turn).optimizer.make(weights) for turn, weights in self.weights.items()}
+        self.tape = Tape(device)
         self.nimg = 0
         self.seconds = 0.0
+        self.reserve = 0.0
         self.rate = 1.0
         self.retries = 0
         self.strength = run.augment.start if run.augment else 0.0
@@ -128,9 +133,13 @@ class State:
         """The networks with averaged weights."""
         return self.average.nets
 
-    def weights(self, roles: tuple[str, ...]) -> list[nn.Parameter]:
-        """The parameters of some roles, in order."""
-        return [p for role in roles for p in self.nets[role].parameters()]
+    def free(self, turn: str) -> None:
+        """Let gradients reach the weights of a turn, and no others."""
+        for other, weights in self.weights.items():
+            for weight in weights if other != turn else ():
+                weight.requires_grad_(False)
+        for weight in self.weights[turn]:
+            weight.requires_grad_()
 
     def tree(self) -> dict[str, Any]:
         """All of it as nested dicts of tensors and plain values; tensors are not copied."""
@@ -138,6 +147,7 @@ class State:
             "nets": self.nets.state_dict(),
             "average": self.average.nets.state_dict(),
             "optimizers": {turn: o.state_dict() for turn, o in self.optimizers.items()},
+            "unread": self.tape.unread(),
             **{name: getattr(self, name) for name in PLAIN},
         }
 
@@ -147,6 +157,8 @@ class State:
         self.average.nets.load_state_dict(tree["average"])
         for turn, optimizer in self.optimizers.items():
             optimizer.load_state_dict(copy.deepcopy(tree["optimizers"][turn]))
+            _lay_out_alike(optimizer)
+        self.tape.begin(tree["unread"])
         for name in PLAIN:
             setattr(self, name, copy.deepcopy(tree[name]))
 
@@ -156,7 +168,7 @@ class State:
         return bool(torch.stack([t.detach().sum().isfinite() for t in tensors]).all())
 
 
-PLAIN = ("nimg", "seconds", "rate", "retries", "strength", "history")
+PLAIN = ("nimg", "seconds", "reserve", "rate", "retries", "strength", "history")
 """The parts of a state that are not tensors."""
 
 
@@ -191,53 +203,65 @@ def train(
     that is not finite brings back the state of the last Look at half the learning rate, and an Alarm.
     Raises ArithmeticError when that does not help.
     """
-    tape = Tape(state.device)
+    parallel.rows(run.batch)
     clock = Clock(state.seconds)
     pace = Pace(looks)
+    looked = -1
+    if state.nimg:
+        looked = state.nimg
+        pace.begin(until.share(state.nimg, state.seconds + state.reserve), state.seconds, state.reserve)
     good = copy.deepcopy(state.tree())
     while True:
-        state.seconds = clock.seconds()
-        share = until.share(state.nimg, state.seconds + pace.reserve)
-        if parallel.agree(share >= 1 or stop(), state.device):
+        state.seconds, told = parallel.agree(clock.seconds(), stop(), state.device)
+        share = until.share(state.nimg, state.seconds + state.reserve)
+        if share >= 1 or told:
             break
         try:
-            if pace.due(share, state.seconds):
+            if state.nimg != looked and pace.due(share, state.seconds):
                 _insist_on_finite(state)
+                looked = state.nimg
+                yield from _look(state, share)
                 good = copy.deepcopy(state.tree())
-                yield Look(state.nimg, share, state.seconds)
-                pace.took(clock.seconds() - state.seconds)
-            values = tape.put(_step(state, run, batches, share))
+                state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
+                continue
+            values = state.tape.put(_step(state, run, batches, share))
         except NotFinite as problem:
-            tape.forget()
             yield _roll_back(state, good, problem)
             continue
         if run.augment and "sign" in values:
             state.strength = run.augment.adjust(state.strength, values.pop("sign"), run.batch)
         yield Progress(state.nimg, share, state.seconds, values)
-    state.seconds = clock.seconds()
     if not state.finite():
         yield _roll_back(state, good, NotFinite("a weight is not a number"))
-    share = until.share(state.nimg, state.seconds + pace.reserve)
-    yield Look(state.nimg, share, state.seconds)
+    share = until.share(state.nimg, state.seconds + state.reserve)
+    if state.nimg != looked:
+        yield from _look(state, share)
     yield Finished(state.nimg, clock.seconds(), "budget" if share >= 1 else "stopped")
+
+
+def _look(state: State, share: float) -> Iterator[Event]:
+    """Look, with the running statistics of batch norm averaged over all processes."""
+    parallel.average([b for nets in (state.nets, state.averaged) for b in nets.buffers() if b.is_floating_point()])
+    yield Look(state.nimg, share, state.seconds)
 
 
 def _step(state: State, run: Run, batches: Source, share: float) -> dict[str, Tensor]:
     """All turns once; the values to log."""
     values: dict[str, Tensor] = {}
-    kept: dict[str, Tensor] = {}
     rows = parallel.rows(run.batch)
     drawn: dict[int, Examples] = {}
+    kept: dict[int, dict[str, Tensor]] = {}
     for turn in run.objective.players:
+        state.free(turn)
         for k in range(run.player(turn).steps):
             nimg = state.nimg + k * run.batch
             if k not in drawn:
-                drawn[k] = batches.at(nimg, rows)
+                drawn[k], kept[k] = batches.at(nimg, rows), {}
             purpose = f"{turn}/{state.retries}"
             # Dropout draws from the global generators: they too must be functions of the moment.
-            torch.manual_seed(derived(run.seed, nimg, f"{purpose}/{parallel.rank()}"))
+            reseed(derived(run.seed, nimg, f"{purpose}/{parallel.rank()}"), state.device)
             rng = generator(run.seed, nimg, purpose, state.device)
-            at = Moment(nimg, share, rng, run.batch, rows, run.augment, state.strength, {}, kept)
+            at = Moment(nimg, share, rng, run.batch, rows, run.augment, state.strength, {}, kept[k])
             values |= _turn(state, run, turn, drawn[k], at)
     seen = run.batch * max(run.player(turn).steps for turn in run.objective.players)
     state.nimg += seen
@@ -246,21 +270,24 @@ def _step(state: State, run: Run, batches: Source, share: float) -> dict[str, Te
 
 
 def _turn(state: State, run: Run, turn: str, batch: Examples, at: Moment) -> dict[str, Tensor]:
-    """One player's loss, gradient and step."""
-    player, optimizer = run.player(turn), state.optimizers[turn]
-    moved = run.objective.players[turn]
-    for role, net in state.nets.items():
-        net.requires_grad_(role in moved)
+    """One player's loss, gradient and step; the means of its terms, over all processes."""
+    player, optimizer, weights = run.player(turn), state.optimizers[turn], state.weights[turn]
     with torch.autocast(state.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
         terms = run.objective.loss(turn, state.nets, batch, at)
     means = {f"{turn}/{name}": term.float().mean() for name, term in terms.items()}
     loss = torch.stack(list(means.values())).sum()
-    if state.device.type == "cpu" and not math.isfinite(loss.item()):
-        raise NotFinite(f"the {turn}'s loss is {loss.item()}")
-    optimizer.zero_grad(set_to_none=True)
+    for weight in weights:
+        weight.grad = None
     loss.backward()
-    weights = state.weights(moved)
-    parallel.average([p.grad for p in weights if p.grad is not None])
+    means = {"loss": loss} | means
+    if run.augment and "real" in at.notes:
+        means["sign"] = at.notes["real"].float().sign().mean()
+    means = {name: mean.detach() for name, mean in means.items()}
+    parallel.average([*means.values(), *(p.grad for p in weights if p.grad is not None)])
+    # After the averaging, so that all processes find the same. On CUDA the tape finds it a step later.
+    if state.device.type != "cuda" and not math.isfinite(means["loss"].item()):
+        raise NotFinite(f"the {turn}'s loss is {means['loss'].item()}")
+    del means["loss"]
     if player.clip_value is not None:
         nn.utils.clip_grad_value_(weights, player.clip_value)
     if player.clip_norm is not None:
@@ -269,9 +296,7 @@ def _turn(state: State, run: Run, turn: str, batch: Examples, at: Moment) -> dic
         group["lr"] = player.optimizer.rate(at.progress) * state.rate
     optimizer.step()
     run.objective.after(turn, state.nets)
-    if run.augment and "real" in at.notes:
-        means["sign"] = at.notes["real"].sign().mean()
-    return {name: mean.detach() for name, mean in means.items()}
+    return means
 
 
 def _insist_on_finite(state: State) -> None:
@@ -290,6 +315,14 @@ def _roll_back(state: State, good: dict[str, Any], problem: NotFinite) -> Alarm:
     return Alarm(when, "not finite", f"{problem} after {when:,} images", action)
 
 
+def _lay_out_alike(optimizer: torch.optim.Optimizer) -> None:
+    """Give an optimizer's tensors their weights' strides: fused kernels walk memory without looking at strides."""
+    for weight, own in optimizer.state.items():
+        for name, tensor in own.items():
+            if isinstance(tensor, Tensor) and tensor.shape == weight.shape:
+                own[name] = torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
+
+
 class Clock:
     """Seconds of training, those of earlier sessions included."""
 
@@ -306,22 +339,29 @@ class Pace:
 
     def __init__(self, looks: int) -> None:
         self.looks = looks
-        self.reserve = 0.0
-        """Seconds that a look takes, kept free for the last one."""
+        self._taken: list[float] = []
         self._share, self._seconds = -1, -math.inf
+
+    def begin(self, share: float, seconds: float, took: float) -> None:
+        """Go on where an earlier session looked, which took so many seconds."""
+        self._taken = [took, took] if took else []
+        self._share, self._seconds = math.floor(share * self.looks), seconds
 
     def due(self, share: float, seconds: float) -> bool:
         """Whether now is such a moment."""
         since = seconds - self._seconds
         now = math.floor(share * self.looks)
-        if since < 10 * self.reserve or (now == self._share and since < 120):
+        # The first look also warms up: a second one soon after tells what they really take.
+        rest = 10 if len(self._taken) > 1 else 2
+        if since < rest * min(self._taken, default=0.0) or (now == self._share and since < 120):
             return False
         self._share, self._seconds = now, seconds
         return True
 
-    def took(self, seconds: float) -> None:
-        """A look took this long. The first also warms up, so the shortest counts."""
-        self.reserve = min(seconds, self.reserve) if self.reserve else seconds
+    def took(self, seconds: float, device: torch.device) -> float:
+        """A look took this long, in the slowest process; the seconds to keep free for the last one."""
+        self._taken.append(parallel.agree(seconds, False, device)[0])
+        return min(self._taken)
 
 
 class Tape:
@@ -330,6 +370,7 @@ class Tape:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._late: tuple[list[str], Tensor, torch.cuda.Event] | None = None
+        self._begun: dict[str, float] = {}
 
     def put(self, values: dict[str, Tensor]) -> dict[str, float]:
         """Numbers of this step, or of the one before; raises NotFinite where one is not finite."""
@@ -340,15 +381,21 @@ class Tape:
         copied.copy_(stacked, non_blocking=True)
         done = torch.cuda.Event()
         done.record()
-        before, self._late = self._late, (names, copied, done)
-        if before is None:
-            return {}
-        before[2].synchronize()
-        return self._read(before[0], before[1])
+        before = self.unread()
+        self._late, self._begun = (names, copied, done), {}
+        return before
 
-    def forget(self) -> None:
-        """Drop what has not been read."""
-        self._late = None
+    def unread(self) -> dict[str, float]:
+        """Numbers of the last step that `put` has not given back yet: part of a state."""
+        if self._late is None:
+            return self._begun
+        names, copied, done = self._late
+        done.synchronize()
+        return self._read(names, copied)
+
+    def begin(self, unread: dict[str, float]) -> None:
+        """Forget the last step and go on from another one's unread numbers."""
+        self._late, self._begun = None, dict(unread)
 
     def _read(self, names: list[str], stacked: Tensor) -> dict[str, float]:
         values = dict(zip(names, cast("list[float]", stacked.tolist()), strict=True))

@@ -21,7 +21,12 @@ def join(device: torch.device) -> None:
         return
     # A store of our own per restart: peers of the last try may still hold sockets of the shared one.
     store = dist.TCPStore(
-        os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=datetime.timedelta(seconds=60)
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        # torchrun's agent already serves the store; other launchers (SLURM) leave that to the first process
+        is_master=os.environ["RANK"] == "0" and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
+        timeout=datetime.timedelta(seconds=60),
+        wait_for_workers=False,
     )
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     dist.init_process_group(
@@ -62,16 +67,23 @@ def average(tensors: list[Tensor]) -> None:
     if size() == 1 or not tensors:
         return
     flat = torch.cat([t.flatten() for t in tensors])
-    dist.all_reduce(flat)
+    _all_reduce(flat, dist.ReduceOp.SUM)
     flat /= size()
     for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(mean.view_as(tensor))
 
 
-def agree(stop: bool, device: torch.device) -> bool:
-    """Whether any process wants to stop: clocks differ, the step they stop at must not."""
+def agree(seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
+    """The slowest process's clock, and whether any wants to stop: what follows from them must not differ."""
     if size() == 1:
-        return stop
-    flag = torch.tensor(float(stop), device=device)
-    dist.all_reduce(flag, dist.ReduceOp.MAX)
-    return bool(flag.item())
+        return seconds, stop
+    both = torch.tensor([seconds, float(stop)], device=device, dtype=torch.float32)
+    _all_reduce(both, dist.ReduceOp.MAX)
+    return both[0].item(), bool(both[1].item())
+
+
+def _all_reduce(tensor: Tensor, op: dist.ReduceOp.RedOpType) -> None:
+    try:
+        dist.all_reduce(tensor, op)
+    except RuntimeError as error:
+        raise UserError("another process of this training was lost; start them all again with --resume") from error

@@ -16,3 +16,15 @@ def derived(seed: int, nimg: int, purpose: str) -> int:
 def generator(seed: int, nimg: int = 0, purpose: str = "", device: str | torch.device = "cpu") -> torch.Generator:
     """A fresh torch.Generator for one purpose at one moment."""
     return torch.Generator(device).manual_seed(derived(seed, nimg, purpose))
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Seed the global generators that dropout on a device draws from.
+
+    Not torch.manual_seed: before CUDA starts it files a stack trace for later at every call.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
