@@ -13,6 +13,7 @@ import shutil
 import tarfile
 import tempfile
 import threading
+import weakref
 import zipfile
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -44,16 +45,15 @@ def read_zip(path: Path) -> list[Entry]:
 
 def read_tar(path: Path) -> list[Entry]:
     """The files of a tar (plain, gzip, bzip2, xz), sorted by path; links are left out."""
-    stream = _plain(path)
-    lock = threading.Lock()
+    shared = _Shared(_plain(path))
     try:
-        with tarfile.open(fileobj=stream, mode="r:") as archive:
+        with tarfile.open(fileobj=shared.stream, mode="r:") as archive:
             members = [member for member in archive.getmembers() if member.isreg()]
-            _whole(stream, members)
+        _whole(shared.stream, members)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise _broken(path, error) from None
     return _sorted(
-        Entry(m.name.removeprefix("./"), m.size, partial(_part, stream, lock, m.offset_data, m.size)) for m in members
+        Entry(m.name.removeprefix("./"), m.size, partial(shared.part, m.offset_data, m.size)) for m in members
     )
 
 
@@ -67,6 +67,7 @@ def _plain(path: Path) -> IO[bytes]:
     try:
         with opener(path) as packed:
             shutil.copyfileobj(packed, stream, 1 << 20)
+        stream.seek(0)
     except (OSError, EOFError, lzma.LZMAError) as error:
         stream.close()
         raise _broken(path, error) from None
@@ -80,10 +81,17 @@ def _whole(stream: IO[bytes], members: list[tarfile.TarInfo]) -> None:
         raise tarfile.ReadError("it is cut short")
 
 
-def _part(stream: IO[bytes], lock: threading.Lock, offset: int, size: int) -> IO[bytes]:
-    with lock:
-        stream.seek(offset)
-        return io.BytesIO(stream.read(size))
+class _Shared:
+    """An open file that threads read from, closed when the last entry that needs it is gone."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.lock = stream, threading.Lock()
+        weakref.finalize(self, stream.close)
+
+    def part(self, offset: int, size: int) -> io.BytesIO:
+        with self.lock:
+            self.stream.seek(offset)
+            return io.BytesIO(self.stream.read(size))
 
 
 def _sorted(entries: Iterable[Entry]) -> list[Entry]:

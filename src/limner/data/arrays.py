@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,11 +34,11 @@ class Arrays:
 
     def __init__(self, source: str, path: Path) -> None:
         self.source, self.path = source, path
-        self.file = _load(path)
-        self.images = self._keys(IMAGES)
-        self.labels = {split: key for split, key in self._keys(LABELS).items() if split in self.images}
+        self.keys = _keys(path)
+        self.images = self._known(IMAGES)
+        self.labels = {split: key for split, key in self._known(LABELS).items() if split in self.images}
         if not self.images:
-            keys = ", ".join(self.file) or "none"
+            keys = ", ".join(self.keys) or "none"
             raise UserError(f"{source}: no key is called images, x, arr_0 or x_train; its keys are {keys}")
 
     @property
@@ -60,9 +63,9 @@ class Arrays:
             )
         return Collection(stack, labels[split], names, (), notes)
 
-    def _keys(self, known: tuple[str, ...]) -> dict[str, str]:
+    def _known(self, known: tuple[str, ...]) -> dict[str, str]:
         """The first key of each split that has a known name, preferring the order of `known`."""
-        found = [(match, key) for key in self.file if (match := KEY.match(key.lower())) and match["what"] in known]
+        found = [(match, key) for key in self.keys if (match := KEY.match(key.lower())) and match["what"] in known]
         found.sort(key=lambda pair: known.index(pair[0]["what"]))
         keys: dict[str, str] = {}
         for match, key in found:
@@ -71,12 +74,8 @@ class Arrays:
         return {split: key for split, key in keys.items() if split or len(keys) == 1}
 
     def _array(self, key: str) -> NDArray[Any]:
-        try:
-            return self.file[key]
-        except ValueError as error:
-            raise _unreadable(self.path, error) from None
-        except (OSError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{self.path}: {key} is broken ({error}); write the file again") from None
+        with _opened(self.path) as arrays:
+            return arrays[key]
 
 
 def stacked(values: NDArray[Any], source: str) -> tuple[Stack, tuple[str, ...]]:
@@ -108,18 +107,32 @@ def _channels_last(values: NDArray[Any], source: str) -> NDArray[Any]:
     raise UserError(f"{source}: shape {shape} is not {layouts}; reshape it")
 
 
-def _load(path: Path) -> Any:
-    """A mapping from keys to arrays."""
+def _keys(path: Path) -> tuple[str, ...]:
+    with _opened(path) as arrays:
+        return tuple(arrays)
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Mapping[str, NDArray[Any]]]:
+    """The arrays of a file by key; an .npy has one, `images`, which stays on disk.
+
+    Raises UserError when the file is broken or holds anything but numbers and text.
+    """
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r")
+        if isinstance(loaded, np.ndarray):
+            yield {"images": loaded}
+        else:
+            with loaded:
+                yield loaded
     except ValueError as error:
-        raise _unreadable(path, error) from None
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: a broken array file ({error}); write it again with numpy.savez") from None
-    return {"images": loaded} if isinstance(loaded, np.ndarray) else loaded
+        if "pickle" in str(error) or "Python objects" in str(error):
+            hint = "not an array of numbers (Python objects are never loaded); save uint8 (n, h, w, c)"
+            raise UserError(f"{path}: {hint}") from None
+        raise _broken(path, error) from None
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _broken(path, error) from None
 
 
-def _unreadable(path: Path, error: ValueError) -> UserError:
-    if "allow_pickle" in str(error) or "Object arrays" in str(error):
-        return UserError(f"{path}: it holds Python objects, which are never loaded; save it as uint8 (n, h, w, c)")
+def _broken(path: Path, error: Exception) -> UserError:
     return UserError(f"{path}: a broken array file ({error}); write it again with numpy.savez")

@@ -141,8 +141,8 @@ def _is_grey(picture: Image.Image) -> bool:
 
 
 def _orientation(picture: Image.Image) -> int:
-    # asking a PNG without an exif chunk for one would decode all of it
-    if "exif" not in picture.info and picture.format != "TIFF":
+    # asking a PNG without an exif chunk for one would decode all of it; TIFFs are turned by Pillow itself
+    if "exif" not in picture.info or picture.format == "TIFF":
         return 1
     return int(picture.getexif().get(0x0112, 1))
 

@@ -58,11 +58,12 @@ def examine(source: str, split: str = "train", size: Size | None = None) -> Chec
     return Checkup(seen, images, equal, conflicts, empty, mean, std)
 
 
-def contact_sheet(images: Images, rows: int = 8, columns: int = 12) -> NDArray[np.uint8]:
+def contact_sheet(images: Images, rows: int = 10, columns: int = 12) -> NDArray[np.uint8]:
     """uint8 (H, W, c): one labelled row a class where there are classes, else pictures spread evenly over the data."""
     groups = _rows(images, rows, columns)
     tile = _tile(images)
-    margin = _margin(images.names) if images.names else 0
+    margin = _margin([name for name, _ in groups])
+    columns = max(len(members) for _, members in groups)
     height, width = tile
     sheet = Pillow.new("RGB", (margin + columns * (width + GAP) + GAP, len(groups) * (height + GAP) + GAP), (128,) * 3)
     draw = ImageDraw.Draw(sheet)
@@ -105,22 +106,26 @@ def _thumbnail(pixels: NDArray[np.uint8], tile: Size) -> Pillow.Image:
     return Pillow.fromarray(fitted(picture, tile, 3))
 
 
-def _margin(names: tuple[str, ...]) -> int:
+def _margin(names: list[str]) -> int:
     font = ImageFont.load_default(14)
-    return 2 * GAP + math.ceil(max(font.getlength(name) for name in (*names, "(no label)")))
+    return 2 * GAP + math.ceil(max(font.getlength(name) for name in names)) if any(names) else 0
 
 
 def _statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:
     """Mean and deviation of each channel in 0..1, and the near-empty pictures."""
     totals, squares = np.zeros(pixels.shape[3]), np.zeros(pixels.shape[3])
     empty: list[int] = []
-    for start in range(0, len(pixels), 512):
-        block = pixels[start : start + 512].astype(np.float32)
-        totals += block.sum((0, 1, 2), dtype=np.float64)
-        squares += np.square(block).sum((0, 1, 2), dtype=np.float64)
-        flat = block.std((1, 2)).max(1) < FLAT
-        empty += (start + np.flatnonzero(flat)).tolist()
-    count = pixels.shape[0] * pixels.shape[1] * pixels.shape[2]
-    mean = totals / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return tuple((mean / 255).tolist()), tuple((std / 255).tolist()), tuple(empty)
+    area = pixels.shape[1] * pixels.shape[2]
+    for start in range(0, len(pixels), 64):
+        block = pixels[start : start + 64].astype(np.float64)
+        sums, powers = np.einsum("nhwc->nc", block), np.einsum("nhwc,nhwc->nc", block, block)
+        empty += (start + np.flatnonzero(_deviation(sums, powers, area).max(1) < FLAT)).tolist()
+        totals += sums.sum(0)
+        squares += powers.sum(0)
+    count = len(pixels) * area
+    std = _deviation(totals, squares, count)
+    return tuple((totals / count / 255).tolist()), tuple((std / 255).tolist()), tuple(empty)
+
+
+def _deviation(sums: NDArray[np.float64], powers: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    return np.sqrt(np.maximum(powers / count - (sums / count) ** 2, 0))

@@ -6,6 +6,7 @@ folders do. One folder around everything (as archives have) means nothing.
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 from limner.core.errors import UserError
@@ -14,10 +15,8 @@ from limner.data.items import Collection, Entry, is_split, split_name
 from limner.data.labels import class_names, indices
 from limner.data.metadata import is_metadata, read_metadata
 
-PICTURES = tuple(
-    f".{kind}"
-    for kind in ("apng avif bmp dib gif j2k jfif jp2 jpe jpeg jpg pbm pcx pgm png pnm ppm qoi tif tiff webp").split()
-)
+KINDS = "apng|avif|bmp|dib|gif|j2k|jfif|jp2|jpe|jpeg|jpg|pbm|pcx|pgm|png|pnm|ppm|qoi|tif|tiff|webp"
+PICTURE = re.compile(rf"\.({KINDS})$", re.IGNORECASE)
 Placed = dict[str, Entry]
 """Files by their path without the folders that are around everything."""
 
@@ -123,4 +122,4 @@ def _unwrapped(entries: list[Entry]) -> Placed:
 
 
 def _looks_like_picture(path: str) -> bool:
-    return path.lower().endswith(PICTURES)
+    return PICTURE.search(path) is not None

@@ -9,8 +9,9 @@ import io
 import json
 import re
 import threading
+import weakref
 from functools import cached_property, lru_cache, partial
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +70,10 @@ class _Table:
         except ImportError:
             raise UserError(f"{entry.path}: parquet needs pyarrow; type pip install 'limner[hub]'") from None
         self.entry = entry
+        stream = entry.open()
+        weakref.finalize(self, stream.close)
         try:
-            self.file = pq.ParquetFile(entry.open())
+            self.file = pq.ParquetFile(stream)
         except (pyarrow.ArrowException, OSError) as error:
             raise UserError(f"{entry.path}: a broken parquet file ({_line(error)}); download it again") from None
         self.schema = self.file.schema_arrow
@@ -96,7 +99,7 @@ class _Table:
             Entry(f"{self.entry.path} row {row}", -1, partial(self._open, *place)) for row, place in enumerate(places)
         ]
 
-    def _open(self, group: int, index: int) -> IO[bytes]:
+    def _open(self, group: int, index: int) -> io.BytesIO:
         with self.lock:
             value = self.group(group)[index].as_py()
         data = value.get("bytes") if isinstance(value, dict) else value
