@@ -112,8 +112,9 @@ def _print(found: Checkup, report: dict[str, Any], tried: Trial | None) -> None:
     if tried is None:
         line("  refuse: one picture is too few")
         return
-    chosen = [("make", f"{image} pictures"), ("use recipe", DEFAULT_RECIPE), ("at about", tried.words)]
-    chosen += [("take", f"{duration(report['count'] * tried.epochs / tried.images_per_second)} to see each {tried.epochs} times")]
+    span = duration(report["count"] * tried.epochs / tried.images_per_second)
+    chosen = [("make", f"{image} pictures"), ("use recipe", DEFAULT_RECIPE), ("run at about", tried.words)]
+    chosen += [("need", f"{span} to see each picture {tried.epochs} times")]
     table([(f"  {what}", words) for what, words in chosen])
 
 

@@ -30,8 +30,10 @@ def run_here(arguments: Sequence[str], processes: int) -> int:
     import torch.distributed as dist
 
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    # as under torchrun: the store is served here, not by the first child
+    served = {"TORCHELASTIC_USE_AGENT_STORE": "True"}
     threads = max(1, (os.cpu_count() or 1) // processes)
-    shared = {ADDRESS: "127.0.0.1", PORT: str(store.port), "WORLD_SIZE": str(processes)}
+    shared = {ADDRESS: "127.0.0.1", PORT: str(store.port), "WORLD_SIZE": str(processes)} | served
     shared |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads))}
     children = [
         subprocess.Popen(

@@ -74,7 +74,7 @@ def _train(wish: Wish, resume: bool, as_json: bool) -> int:
     _join(device)
     first = parallel.rank() == 0
     try:
-        with _first_alone(device):
+        with _first_alone():
             project, images = _open(wish, device, resume, first)
         held_out = held_out_of(project, images)
         if first:
@@ -113,17 +113,16 @@ def _join(device: str) -> None:
 
 
 @contextmanager
-def _first_alone(device: str) -> Iterator[None]:
+def _first_alone() -> Iterator[None]:
     """Process 0 does it first (it writes the folder and the cache), then the others."""
-    import torch
+    import torch.distributed as dist
 
-    from limner.core import parallel
-
-    if parallel.rank() > 0:
-        parallel.agree(False, torch.device(device))
+    several = dist.is_initialized()
+    if several and dist.get_rank() > 0:
+        dist.barrier()
     yield
-    if parallel.rank() == 0:
-        parallel.agree(False, torch.device(device))
+    if several and dist.get_rank() == 0:
+        dist.barrier()
 
 
 def _silent(share: float, images: float) -> None:
