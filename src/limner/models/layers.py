@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from limner.core.pixels import Image
 
-Maps = Float[Tensor, "n c h w"]
+Maps = Float[Tensor, "n _ _ _"]
 Size = tuple[int, int]
 
 
