@@ -20,8 +20,11 @@ class Journal:
     """events.jsonl of a run folder, appended to; `history` holds the numbers of earlier sessions too."""
 
     def __init__(self, folder: Path) -> None:
-        self.history = read(folder / "events.jsonl")
-        self._file = (folder / "events.jsonl").open("a")
+        path = folder / "events.jsonl"
+        self.history = read(path)
+        cut_short = path.exists() and not (b"\n" + path.read_bytes()).endswith(b"\n")
+        self._file = path.open("a")
+        self._file.write("\n" if cut_short else "")
         self._last = 0.0
         self._board = _tensorboard(folder)
 
@@ -56,13 +59,15 @@ class Journal:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal; a last line that was cut short is left out."""
+    """The lines of a journal; what was cut short or damaged is left out."""
     lines: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
         try:
-            lines.append(json.loads(line))
+            line = json.loads(text)
         except ValueError:
             continue
+        if isinstance(line, dict) and "event" in line:
+            lines.append(line)
     return lines
 
 

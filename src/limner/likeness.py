@@ -107,13 +107,16 @@ class Likeness:
             block = z[start : start + BLOCK].to(self.device)
             told = None if label is None else torch.from_numpy(label[start : start + BLOCK]).to(self.device)
             parts.append(to_bytes(self.generator(block, told)))
-        return np.concatenate(parts) if parts else np.empty((0, self.image.height, self.image.width, self.image.channels), np.uint8)
+        shape = (0, self.image.height, self.image.width, self.image.channels)
+        return np.concatenate(parts) if parts else np.empty(shape, np.uint8)
 
     def sample(self, n: int = 64, seed: int = 0, label: str | None = None, truncation: float = 1.0) -> Bytes:
         """n images, uint8 (n, h, w, c). The same seed gives the same images."""
         return self.decode(self.codes(n, seed, truncation), self.labels(n, seed, label))
 
-    def walk(self, stops: int = 6, steps: int = 20, seed: int = 0, label: str | None = None, truncation: float = 1.0) -> Iterator[Bytes]:
+    def walk(
+        self, stops: int = 6, steps: int = 20, seed: int = 0, label: str | None = None, truncation: float = 1.0
+    ) -> Iterator[Bytes]:
         """Pictures (h, w, c) of a closed walk through `stops` codes, `steps` from one to the next."""
         z = self.codes(stops, seed, truncation)
         told = self.labels(1, seed, label)
@@ -125,7 +128,8 @@ class Likeness:
     def save(self, path: Path) -> Path:
         """Write the model file."""
         tensors = {f"{role}.{k}": v for role, net in self.nets.items() for k, v in net.state_dict().items()}
-        return store.save_model(path, self.header | {"nets": {r: spec(n) for r, n in self.nets.items()}, "names": list(self.names)}, tensors)
+        nets = {role: spec(net) for role, net in self.nets.items()}
+        return store.save_model(path, self.header | {"nets": nets, "names": list(self.names)}, tensors)
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Likeness:
@@ -134,7 +138,7 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Likeness:
     if path.is_dir():
         path = path / "model.safetensors"
         if not path.exists():
-            raise UserError(f"{path.parent} has no model.safetensors yet; give a run folder that limner train has finished a look in")
+            raise UserError(f"{path.parent} has no model.safetensors; give a run folder or a file of limner train")
     header, tensors = store.load_model(path)
     nets: dict[str, Model] = {}
     for role, described in header["nets"].items():
@@ -143,7 +147,8 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> Likeness:
             weights = {k[len(role) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{role}.")}
             net.load_state_dict(weights)
         except (UserError, RuntimeError) as error:
-            raise UserError(f"{path}: its {role} cannot be made here: {str(error).splitlines()[0]}; was it trained --with your own file?") from error
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}: its {role} cannot be made: {reason}; was it trained --with a file?") from error
         nets[role] = net.to(device).eval().requires_grad_(False)
     return Likeness(nets, tuple(header.get("names", ())), header)
 

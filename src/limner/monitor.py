@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from limner.models.base import Critic, Generator
 History = list[dict[str, float]]
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Images in memory with their labels."""
 
@@ -35,6 +36,7 @@ class Pictures(Protocol):
     def labels(self) -> NDArray[np.int64] | None: ...
 
 
+@runtime_checkable
 class Trained(Protocol):
     """What the monitor sees of a training's state."""
 
@@ -162,8 +164,8 @@ def _overfit(history: History) -> str:
     if not all(h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > 1.3 * best for h in last):
         return ""
     return (
-        f"the critic finds training images much more real than held-out ones (gap {last[-1]['critic gap']:.0%}) and the "
-        f"distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
+        f"the critic finds training images much more real than held-out ones (gap {last[-1]['critic gap']:.0%}) and "
+        f"the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
         f"{last[0]['nimg']:,.0f} images); stop here, add data, or -o augment=DiffAugment"
     )
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ import limner
 from limner import likeness
 from limner.core import parallel, store
 from limner.core.errors import UserError
-from limner.core.events import Alarm, Event, Finished, Look, Preview, Progress, Saved, Scores
+from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
 from limner.core.pixels import enlarge, save_png
 from limner.core.spec import Spec, build
 from limner.curve import draw_curve
@@ -35,7 +37,7 @@ from limner.data.batches import Batches
 from limner.data.images import Images
 from limner.journal import Journal
 from limner.monitor import monitor
-from limner.train import Budget, Run, State, train
+from limner.train import Budget, GaveUp, Run, State, train
 
 KEPT = 2
 """Newest checkpoints that stay on disk, beside the best."""
@@ -73,11 +75,12 @@ class Project:
         if (folder / SETTINGS).exists():
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or give another --out")
         build(settings.run, Run)
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            shutil.copy(file, folder / Path(file).name)
         project = cls(folder, dataclasses.replace(settings, files=tuple(Path(f).name for f in files)))
-        project.write_settings()
+        with _one_line(folder, "give another --out, or make room there"):
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in files:
+                shutil.copy(file, folder / Path(file).name)
+            project.write_settings()
         return project
 
     @classmethod
@@ -85,12 +88,14 @@ class Project:
         """An existing run folder. Raises UserError when it is none."""
         path = folder / SETTINGS
         if not path.exists():
-            raise UserError(f"{folder} holds no run to resume: there is no {SETTINGS} in it; leave out --resume to begin one")
+            raise UserError(f"{folder} holds no run: there is no {SETTINGS} in it; leave out --resume to begin one")
         try:
             said: dict[str, Any] = json.loads(path.read_text())
             budget = Budget(**said.pop("budget"))
-            settings = Settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}, budget=budget)
-        except (ValueError, TypeError, AttributeError) as error:
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
+            settings = Settings(**values, budget=budget)
+            build(settings.run, Run)
+        except (ValueError, TypeError, AttributeError, KeyError, UserError) as error:
             raise UserError(f"{path} is damaged ({error}); restore it, or begin again with another --out") from error
         return cls(folder, settings)
 
@@ -120,7 +125,8 @@ class Project:
         if images.fingerprint != self.settings.fingerprint:
             raise UserError(
                 f"{images.source} is not the data that {self.folder} was begun with "
-                f"(fingerprint {images.fingerprint[:8]}, not {self.settings.fingerprint[:8]}); give that data or another --out"
+                f"(fingerprint {images.fingerprint[:8]}, not {self.settings.fingerprint[:8]}); "
+                "give that data or another --out"
             )
         run = build(self.settings.run, Run)
         state = State(run, torch.device(device))
@@ -128,26 +134,25 @@ class Project:
         among, held_out = set_aside(images, held_out, run.seed)
         batches = Batches(images, run.batch, run.seed, device, among)
         events = train(state, run, batches, until=self.settings.budget, stop=stop)
-        if parallel.rank() > 0:
-            yield from events
-            return
-        watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed)
-        yield from self._keep(watched, state, run)
+        with _one_line(self.folder, "make room there, then go on with --resume"):
+            if parallel.rank() > 0:
+                yield from events
+                return
+            self._publish(state, run)
+            watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed)
+            yield from self._keep(watched, state, run)
 
     def _keep(self, events: Iterator[Event], state: State, run: Run) -> Iterator[Event]:
         """Write down and save what deserves it."""
         with Journal(self.folder) as journal:
-            scores: Scores | None = None
             drawn: float | None = None
             for event in events:
                 journal.note(event)
                 match event:
                     case Preview():
                         self._save_preview(event)
-                    case Scores():
-                        scores = event
                     case Look():
-                        yield self._save(state, run, scores)
+                        yield self._save(state, run)
                         if drawn is None or time.monotonic() - drawn > REDRAW:
                             draw_curve(journal.history, self.folder / "curve.png")
                             drawn = time.monotonic()
@@ -163,21 +168,31 @@ class Project:
         save_png(sheet, self.folder / "previews" / f"{event.nimg:010d}.png")
         save_png(sheet, self.folder / "preview.png")
 
-    def _save(self, state: State, run: Run, scores: Scores | None) -> Saved:
+    def _save(self, state: State, run: Run) -> Saved:
         """A checkpoint; the model file too when the score is the best so far."""
-        here = self.folder / "checkpoints" / f"{state.nimg:010d}"
-        best = not state.history or scores is None or scores.score <= min(h["kernel distance"] for h in state.history)
-        store.save_state(here, state.tree())
-        self._point("latest", here.name)
-        if best:
-            self._point("best", here.name)
-            self.model(state, run, scores).save(self.folder / "model.safetensors")
+        here = store.save_state(self.folder / "checkpoints" / _name(state), state.tree())
+        self._publish(state, run)
         self._delete_old()
         return Saved(state.nimg, here)
 
-    def model(self, state: State, run: Run, scores: Scores | None) -> likeness.Likeness:
+    def _publish(self, state: State, run: Run) -> None:
+        """Point to a new checkpoint, and make the model file if its score is the best so far.
+
+        A run killed between the two does it when it goes on.
+        """
+        if not (self.folder / "checkpoints" / _name(state)).exists():
+            return
+        self._point("latest", _name(state))
+        if self._read("best") == _name(state):
+            return
+        if not state.history or _score(state.history[-1]) <= min(_score(h) for h in state.history):
+            self.model(state, run).save(self.folder / "model.safetensors")
+            self._point("best", _name(state))
+
+    def model(self, state: State, run: Run) -> likeness.Likeness:
         """The averaged networks with the header of the model file."""
         said = self.settings
+        scores = state.history[-1] if state.history else {}
         header = {
             "limner": limner.__version__,
             "torch": str(torch.__version__),
@@ -188,7 +203,7 @@ class Project:
             "nimg": state.nimg,
             "seconds": round(state.seconds, 1),
             "seed": run.seed,
-            "scores": scores.values if scores else {},
+            "scores": {name: score for name, score in scores.items() if name not in ("nimg", "share")},
         }
         return likeness.of(state.averaged, said.names, header)
 
@@ -201,34 +216,73 @@ class Project:
 
     def _checkpoints(self) -> list[Path]:
         """From old to new."""
-        return sorted(p for p in (self.folder / "checkpoints").glob("[0-9]*") if p.is_dir())
+        return sorted(p for p in (self.folder / "checkpoints").glob("[0-9]*") if p.name.isdigit())
 
     def _delete_old(self) -> None:
         best = self._read("best")
-        for old in self._checkpoints()[:-KEPT]:
+        unfinished = (self.folder / "checkpoints").glob(".*.part")
+        for old in [*self._checkpoints()[:-KEPT], *unfinished]:
             if old.name != best:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _load_newest(self, state: State) -> Iterator[Event]:
-        """Take over the newest checkpoint that is whole; an Alarm for each that is not."""
-        found = self._checkpoints()
-        for folder in reversed(found):
+        """Take over the newest checkpoint that is whole; an Alarm for each that is not, which is set aside."""
+        damaged: list[Path] = []
+        for folder in reversed(self._checkpoints()):
             try:
-                state.load(store.load_state(folder))
-                return
+                _load(state, folder)
+                break
             except UserError as problem:
-                yield Alarm(state.nimg, "damaged checkpoint", str(problem), "go on from the one before")
-        if found:
-            raise UserError(f"{self.folder / 'checkpoints'}: no checkpoint there is whole; begin again with another --out")
+                damaged.append(folder)
+                yield Alarm(int(folder.name), "damaged checkpoint", str(problem), "go on from the one before")
+        else:
+            if damaged:
+                place = self.folder / "checkpoints"
+                raise UserError(f"{place}: no checkpoint there is whole; begin again with another --out")
+        if parallel.rank() == 0:
+            for folder in damaged:
+                shutil.rmtree(aside := folder.with_name(f"{folder.name}.damaged"), ignore_errors=True)
+                folder.rename(aside)
 
 
 def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArray[np.int64], Images]:
     """Which images are trained on, and images that are not: a tenth, at most 2,000, unless some are given."""
+    if len(images) < 2:
+        raise UserError(f"{images.source} has one usable picture; training needs at least two, and hundreds to be good")
     order = np.random.default_rng([seed, 10]).permutation(len(images)).astype(np.int64)
     if held_out is not None:
         return np.sort(order), held_out
     n = min(2000, max(1, len(images) // 10))
     return np.sort(order[n:]), _rows(images, np.sort(order[:n]))
+
+
+def _name(state: State) -> str:
+    return f"{state.nimg:010d}"
+
+
+def _score(look: dict[str, float]) -> float:
+    """What picks the best, lower is better; infinite where it is not a number."""
+    return look["kernel distance"] if math.isfinite(look["kernel distance"]) else math.inf
+
+
+def _load(state: State, folder: Path) -> None:
+    tree = store.load_state(folder)
+    try:
+        state.load(tree)
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise UserError(f"{folder} does not fit {SETTINGS}: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def _one_line(place: Path, advice: str) -> Generator[None, None, None]:
+    """What the disk refuses, and a training that cannot be saved, as one line."""
+    try:
+        yield
+    except GaveUp as error:
+        raise UserError(f"{place}: {error}; begin again with a smaller rate, for example -o lr=1e-4") from error
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"{error.filename or place}: {reason}; {advice}") from error
 
 
 def _rows(images: Images, rows: NDArray[np.int64], most: int = 2000) -> Images:

@@ -43,7 +43,7 @@ class Player:
     clip_value: largest entry of the gradient, none for any
     """
 
-    optimizer: Optimizer = Adam()
+    optimizer: Optimizer = Adam()  # noqa: RUF009 (frozen)
     steps: int = 1
     clip_norm: float | None = None
     clip_value: float | None = None
@@ -110,7 +110,7 @@ class State:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived(run.seed, 0, "weights"))
             self.nets = nn.ModuleDict({role: build(spec(net), Model) for role, net in run.nets.items()})
-        self.nets.to(device=device, memory_format=torch.channels_last).train()
+        self.nets.to(device).to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
         if run.compile and "generator" in self.nets:
             self.nets["generator"].compile()
         self.average = Average(self.nets, run.average)
@@ -178,14 +178,18 @@ def check(run: Run) -> None:
     name = type(run.objective).__name__
     for role in needed:
         if role not in run.nets:
-            raise UserError(f"objective {name} needs a network for the role {role}; -o {role}=…, or choose another recipe")
+            raise UserError(f"objective {name} needs a network for the role {role}: -o {role}=…, or another recipe")
     for turn in run.players:
         if turn not in run.objective.players:
             raise UserError(f"players.{turn}: objective {name} has the turns {', '.join(run.objective.players)}")
 
 
 class NotFinite(ArithmeticError):
-    """A loss was not a number."""
+    """A loss or a weight was not a number."""
+
+
+class GaveUp(ArithmeticError):
+    """Smaller learning rates did not help."""
 
 
 def train(
@@ -201,7 +205,7 @@ def train(
 
     About `looks` times, and at the end, it yields Look: a moment to draw, score and save. A loss or weight
     that is not finite brings back the state of the last Look at half the learning rate, and an Alarm.
-    Raises ArithmeticError when that does not help.
+    Raises GaveUp, an ArithmeticError, when that does not help.
     """
     parallel.rows(run.batch)
     clock = Clock(state.seconds)
@@ -308,7 +312,7 @@ def _roll_back(state: State, good: dict[str, Any], problem: NotFinite) -> Alarm:
     """Bring back the last good state at half the rate."""
     when, retries, rate = state.nimg, state.retries + 1, state.rate / 2
     if retries > RETRIES:
-        raise ArithmeticError(f"{problem}, and {RETRIES} smaller learning rates did not help")
+        raise GaveUp(f"{problem}, and {RETRIES} smaller learning rates did not help")
     state.load(good)
     state.retries, state.rate = retries, rate
     action = f"went back to {state.nimg:,} images and go on at {rate:g} × the learning rate"

@@ -20,7 +20,7 @@ def join(device: torch.device) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
         return
     # A store of our own per restart: peers of the last try may still hold sockets of the shared one.
-    store = dist.TCPStore(
+    store = dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         # torchrun's agent already serves the store; other launchers (SLURM) leave that to the first process
@@ -31,7 +31,7 @@ def join(device: torch.device) -> None:
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
-        store=dist.PrefixStore(f"try{attempt}", store),
+        store=dist.PrefixStore(f"try{attempt}", store),  # pyright: ignore[reportPrivateImportUsage]
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=datetime.timedelta(seconds=int(os.environ.get("LIMNER_PEER_TIMEOUT", "300"))),
@@ -57,7 +57,8 @@ def size() -> int:
 def rows(total: int) -> slice:
     """This process's rows of a batch, which must divide evenly."""
     if total % size():
-        raise UserError(f"a batch of {total} does not divide among {size()} processes; use -o batch={total // size() * size() or size()}")
+        fitting = total // size() * size() or size()
+        raise UserError(f"a batch of {total} does not divide among {size()} processes; use -o batch={fitting}")
     share = total // size()
     return slice(rank() * share, (rank() + 1) * share)
 

@@ -7,10 +7,14 @@ JSON; loading either never executes code.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +36,9 @@ def save_state(folder: Path, tree: dict[str, Any]) -> Path:
     try:
         tensors: dict[str, Tensor] = {}
         plain = _take_tensors(tree, "", tensors)
-        save_file(tensors, temporary / "state.safetensors")
+        _save_tensors(tensors, temporary / "state.safetensors")
         (temporary / "state.json").write_text(json.dumps(plain))
-        files = sorted(p for p in temporary.iterdir())
+        files = sorted(temporary.iterdir())
         digests = {p.name: file_digest(p) for p in files}
         (temporary / MANIFEST).write_text(json.dumps(digests, indent=1))
         for path in [*files, temporary / MANIFEST, temporary]:
@@ -58,24 +62,17 @@ def load_state(folder: Path) -> dict[str, Any]:
                 raise UserError(f"{folder / name} is damaged: its digest is not the one in {MANIFEST}")
         tensors = load_file(folder / "state.safetensors")
         return _put_tensors(json.loads((folder / "state.json").read_text()), tensors)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder} is not a whole checkpoint: {error}") from error
 
 
 def save_model(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Path:
-    """Write a model file, whole or not at all; `header` gains the digest of the tensors."""
+    """Write a model file, whole or not at all, with a digest of its header and tensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    try:
-        save_file(plain, temporary, metadata={"limner": json.dumps(header | {"digest": digest(plain)})})
-        temporary.chmod(0o666 & ~_umask())  # safetensors makes files that only their owner can read
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    words = json.dumps(header)
+    with replacing(path) as temporary:
+        _save_tensors(plain, temporary, {"limner": words, "digest": digest(plain, words)})
     return path
 
 
@@ -88,18 +85,19 @@ def load_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             metadata = file.metadata() or {}
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}); give a model.safetensors that limner train made") from error
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}); give a model.safetensors that limner train made"
+        ) from error
     if "limner" not in metadata:
         raise UserError(f"{path} is a safetensors file but not a Limner model; give one that limner train made")
-    header = json.loads(metadata["limner"])
-    if header.get("digest") != digest(tensors):
-        raise UserError(f"{path} is damaged: its weights do not have the digest in its header; copy it again")
-    return header, tensors
+    if metadata.get("digest") != digest(tensors, metadata["limner"]):
+        raise UserError(f"{path} is damaged: its content does not have the digest in its header; copy it again")
+    return json.loads(metadata["limner"]), tensors
 
 
-def digest(tensors: dict[str, Tensor]) -> str:
-    """Hash of names, types, shapes and bytes, 16 hexadecimal digits."""
-    total = hashlib.blake2b(digest_size=8)
+def digest(tensors: dict[str, Tensor], words: str = "") -> str:
+    """Hash of names, types, shapes and bytes, and of some text, 16 hexadecimal digits."""
+    total = hashlib.blake2b(words.encode(), digest_size=8)
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -118,11 +116,23 @@ def file_digest(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text)
-    sync(temporary)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text)
     return path
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[Path, None, None]:
+    """A file beside `path` to write to; it takes the place of `path` once it is whole and on the disk."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def sync(path: Path) -> None:
@@ -134,10 +144,16 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """A safetensors file; the disk's refusal is an OSError like any other."""
+    # safetensors makes files that only their owner can read; one that is there keeps its mode
+    path.touch()
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def _take_tensors(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
