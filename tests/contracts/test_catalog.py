@@ -16,7 +16,9 @@ KINDS = kinds() | {"Player": Player}
 # what a class needs that has no default
 GIVEN: dict[str, Any] = {"image": Image(1, 8, 8), "start": 1.0, "end": 0.0}
 MEMBERS = [
-    pytest.param(kind, cls, id=f"{kind.__name__}-{name}") for kind in KINDS.values() for name, cls in catalog(kind).items()
+    pytest.param(kind, cls, id=f"{kind.__name__}-{name}")
+    for kind in KINDS.values()
+    for name, cls in catalog(kind).items()
 ]
 BUILDABLE = [p for p in MEMBERS if all(not o.required or o.name in GIVEN for o in options(p.values[1]))]
 # an extractor that is fitted to data, or read from a file, cannot come from nothing

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -34,7 +36,8 @@ def batch() -> Batch:
 def nets(objective: Objective) -> nn.ModuleDict:
     torch.manual_seed(4)
     image = {"is": "Image", **IMAGE.__dict__}
-    made = {role: build({"is": f"Plain{role.title()}", "image": image, "width": 32}, Model) for role in objective.roles()}
+    plain = {role: {"is": f"Plain{role.title()}", "image": image, "width": 32} for role in objective.roles()}
+    made = {role: build(described, Model) for role, described in plain.items()}
     assert set(made) <= set(ROLES)
     return nn.ModuleDict(made)
 
@@ -113,4 +116,4 @@ def test_five_steps_of_descent_lower_every_turn(name: str) -> None:
             players.zero_grad()
             loss.backward()
             optimizer.step()
-        assert all(b < a for a, b in zip(losses, losses[1:], strict=False)), f"{turn}: {losses}"
+        assert all(b < a for a, b in itertools.pairwise(losses)), f"{turn}: {losses}"

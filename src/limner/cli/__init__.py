@@ -23,7 +23,8 @@ from limner.core.errors import UserError, unknown
 
 __all__ = ["app", "main", "run"]
 
-BROKEN_PIPE = 141
+BROKEN_PIPE = 1
+"""As click ends when it notices first."""
 
 
 class Verbs(click.Group):

@@ -1,0 +1,169 @@
+"""check, train, sample and evaluate on a small data set, from end to end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+Limner = Callable[..., Any]
+
+
+def picture(path: Path) -> np.ndarray:
+    with Pillow.open(path) as opened:
+        return np.asarray(opened)
+
+
+def test_check_says_what_is_there_and_what_is_wrong(limner: Limner, blobs: Path, tmp_path: Path) -> None:
+    data = tmp_path / "odd"
+    for file in (blobs / "rose").iterdir():
+        (data / "rose").mkdir(parents=True, exist_ok=True)
+        (data / "rose" / file.name).write_bytes(file.read_bytes())
+    (data / "rose" / "again.png").write_bytes((blobs / "rose" / "000.png").read_bytes())
+    (data / "rose" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    said = limner("check", data, "--out", tmp_path / "sheet.png", "--device", "cpu")
+    assert said.code == 0
+    assert "49 usable, 1 not" in said.out
+    assert "broken.png" in said.out
+    assert "1 in 1 groups" in said.out and "again.png" in said.out
+    assert "images/s on cpu" in said.out
+    assert picture(tmp_path / "sheet.png").shape[1] > 100
+
+    found = limner("check", data, "--json", "--device", "cpu").json
+    assert found["count"] == 49
+    assert found["image"] == {"channels": 1, "height": 8, "width": 8}
+    assert [Path(t["file"]).name for t in found["troubles"]] == ["broken.png"]
+    assert found["train"]["images_per_second"] > 0
+
+
+def test_train_leaves_a_whole_run(limner: Limner, trained: Path) -> None:
+    names = {p.name for p in trained.iterdir()}
+    assert {"run.json", "events.jsonl", "preview.png", "curve.png", "model.safetensors", "latest", "best"} <= names
+    settings = json.loads((trained / "run.json").read_text())
+    assert settings["names"] == ["iris", "rose"] and settings["counts"] == [48, 48]
+    assert settings["run"]["nets"]["generator"]["width"] == 16 and settings["run"]["batch"] == 32
+    events = [json.loads(line) for line in (trained / "events.jsonl").read_text().splitlines()]
+    assert events[-1]["event"] == "Finished" and events[-1]["nimg"] == 640
+
+
+def test_train_refuses_to_write_over_a_run(limner: Limner, blobs: Path, trained: Path) -> None:
+    before = (trained / "run.json").read_bytes()
+    said = limner("train", blobs, "--out", trained)
+    assert said.code == 2 and "--resume" in said.err
+    assert (trained / "run.json").read_bytes() == before
+
+
+def test_resume_goes_on_from_where_it_stopped(limner: Limner, blobs: Path, tmp_path: Path) -> None:
+    small = ["--recipe", "plain", "-o", "generator.width=8", "-o", "critic.width=8", "--batch", "16", "--device", "cpu"]
+    first = limner("train", blobs, "--out", tmp_path / "run", "--images", "64", "--json", *small)
+    assert first.code == 0
+    again = limner("train", "--out", tmp_path / "run", "--resume", "--images", "128", "--json")
+    assert again.code == 0
+    steps = [json.loads(line) for line in again.out.splitlines()]
+    assert all(step["nimg"] >= 64 for step in steps if "nimg" in step)
+    assert [s["nimg"] for s in steps if s.get("event") == "Finished"] == [128]
+    changed = limner("train", "--out", tmp_path / "run", "--resume", "-o", "batch=8")
+    assert changed.code == 2 and "-o batch=8" in changed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere/", "--out", "{tmp}/r"], "nowhere"),
+        (["{blobs}", "--out", "{tmp}/r", "--recipe", "lihgt"], "did you mean light?"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "bacth=3"], "did you mean batch?"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "batch"], "-o batch=64"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "objective.game=Hing"], "did you mean Hinge?"),
+        (["{blobs}", "--out", "{tmp}/r", "--split", "dev"], "split"),
+        (["--out", "{tmp}/r"], "give DATA"),
+        (["--out", "{tmp}/r", "--resume"], "holds no run"),
+    ],
+)
+def test_train_mistakes(limner: Limner, blobs: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    said = limner("train", *(a.format(blobs=blobs, tmp=tmp_path) for a in arguments), "--device", "cpu")
+    lines = [line for line in said.err.splitlines() if line.startswith("limner: ")]
+    assert said.code == 2 and said.out == "" and len(lines) == 1
+    assert words in lines[0]
+    assert not (tmp_path / "r").exists(), "nothing half-written"
+
+
+def test_one_picture_is_too_few(limner: Limner, blobs: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.png").write_bytes((blobs / "rose" / "000.png").read_bytes())
+    said = limner("train", tmp_path / "one", "--out", tmp_path / "r")
+    assert said.code == 2 and "2 or more" in said.err
+    assert not (tmp_path / "r").exists()
+
+
+def test_sample_as_grid_array_and_folder(limner: Limner, trained: Path, tmp_path: Path) -> None:
+    grid, array, folder = tmp_path / "grid.png", tmp_path / "x.npz", tmp_path / "files"
+    for out in (grid, array, folder):
+        said = limner("sample", trained, "-n", 6, "--seed", 3, "--out", out)
+        assert said.code == 0 and said.out.strip() == str(out)
+    with np.load(array) as opened:
+        kept = dict(opened)
+    assert kept["images"].shape == (6, 8, 8, 1) and kept["images"].dtype == np.uint8
+    assert list(kept["names"]) == ["iris", "rose"] and kept["labels"].shape == (6,)
+    for number, (image, label) in enumerate(zip(kept["images"], kept["labels"], strict=True)):
+        file = folder / str(kept["names"][label]) / f"{number:06d}.png"
+        assert np.array_equal(picture(file), image[:, :, 0])
+    factor = 512 // 32  # three columns of 8 pixels and four gaps of 2
+    sheet = picture(grid)
+    assert sheet.shape == (22 * factor, 32 * factor)
+    first = slice(2 * factor, 10 * factor, factor)
+    assert np.array_equal(sheet[first, first], kept["images"][0, :, :, 0])
+
+
+def test_same_seed_same_pictures_and_labels_by_name(limner: Limner, trained: Path, tmp_path: Path) -> None:
+    def draw(*more: object) -> np.ndarray:
+        assert limner("sample", trained / "model.safetensors", "-n", 5, "--out", tmp_path / "x.npz", *more).code == 0
+        with np.load(tmp_path / "x.npz") as kept:
+            return kept["images"]
+
+    assert np.array_equal(draw("--seed", 1), draw("--seed", 1))
+    assert not np.array_equal(draw("--seed", 1), draw("--seed", 2))
+    assert np.array_equal(draw("--label", "rose"), draw("--label", 1))
+    assert not np.array_equal(draw("--label", "rose"), draw("--label", "iris"))
+    spread = [float(draw("--truncation", t, "--label", "rose").astype(float).std(0).mean()) for t in (0, 0.5, 1)]
+    assert spread[0] == 0 and spread[0] < spread[1] < spread[2]
+
+
+def test_walk_is_a_closed_moving_picture(limner: Limner, trained: Path, tmp_path: Path) -> None:
+    assert limner("sample", trained, "--walk", tmp_path / "w.gif").code == 0
+    with Pillow.open(tmp_path / "w.gif") as gif:
+        assert gif.n_frames > 10  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{trained}"], "--out grid.png"),
+        (["{trained}", "--out", "x.bmp"], "no .bmp output"),
+        (["{trained}", "--walk", "x.mp4"], "--walk x.gif"),
+        (["{trained}", "--label", "rosa", "--out", "x.png"], "did you mean rose?"),
+        (["nowhere.safetensors", "--out", "x.png"], "nowhere.safetensors"),
+        (["{tmp}", "--out", "x.png"], "model.safetensors"),
+        (["{tmp}/cut.safetensors", "--out", "x.png"], "not a whole safetensors file"),
+        (["{tmp}/pickle.safetensors", "--out", "x.png"], "not a whole safetensors file"),
+        (["{trained}", "--out", "{tmp}/file/x.png"], "{tmp}/file"),
+    ],
+)
+def test_sample_mistakes(
+    limner: Limner, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    whole = (trained / "model.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "pickle.safetensors").write_bytes(b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x07os.exit\x94.")
+    before = sorted(tmp_path.iterdir())
+    said = limner("sample", *(a.format(trained=trained, tmp=tmp_path) for a in arguments))
+    lines = [line for line in said.err.splitlines() if line.startswith("limner: ")]
+    assert said.code == 2 and said.out == "" and len(lines) == 1
+    assert words.format(tmp=tmp_path) in lines[0]
+    assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
