@@ -121,6 +121,7 @@ class State:
         self.optimizers = {turn: run.player(turn).optimizer.make(weights) for turn, weights in self.weights.items()}
         self.tape = Tape(device)
         self.nimg = 0
+        self.looked = -1
         self.seconds = 0.0
         self.reserve = 0.0
         self.rate = 1.0
@@ -168,7 +169,7 @@ class State:
         return bool(torch.stack([t.detach().sum().isfinite() for t in tensors]).all())
 
 
-PLAIN = ("nimg", "seconds", "reserve", "rate", "retries", "strength", "history")
+PLAIN = ("nimg", "looked", "seconds", "reserve", "rate", "retries", "strength", "history")
 """The parts of a state that are not tensors."""
 
 
@@ -210,9 +211,7 @@ def train(
     parallel.rows(run.batch)
     clock = Clock(state.seconds)
     pace = Pace(looks)
-    looked = -1
-    if state.nimg:
-        looked = state.nimg
+    if state.looked >= 0:
         pace.begin(until.share(state.nimg, state.seconds + state.reserve), state.seconds, state.reserve)
     good = copy.deepcopy(state.tree())
     while True:
@@ -221,9 +220,8 @@ def train(
         if share >= 1 or told:
             break
         try:
-            if state.nimg != looked and pace.due(share, state.seconds):
+            if state.nimg != state.looked and pace.due(share, state.seconds):
                 _insist_on_finite(state)
-                looked = state.nimg
                 yield from _look(state, share)
                 good = copy.deepcopy(state.tree())
                 state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
@@ -238,13 +236,14 @@ def train(
     if not state.finite():
         yield _roll_back(state, good, NotFinite("a weight is not a number"))
     share = until.share(state.nimg, state.seconds + state.reserve)
-    if state.nimg != looked:
+    if state.nimg != state.looked:
         yield from _look(state, share)
     yield Finished(state.nimg, clock.seconds(), "budget" if share >= 1 else "stopped")
 
 
 def _look(state: State, share: float) -> Iterator[Event]:
     """Look, with the running statistics of batch norm averaged over all processes."""
+    state.looked = state.nimg
     parallel.average([b for nets in (state.nets, state.averaged) for b in nets.buffers() if b.is_floating_point()])
     yield Look(state.nimg, share, state.seconds)
 

@@ -1,0 +1,131 @@
+"""Interrupted after every single step and read back from disk = never interrupted, to the last bit."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from limner.augments.ada import ADA
+from limner.augments.diff import DiffAugment
+from limner.core.events import Alarm, Look, Progress
+from limner.core.optim import SGD, Adam, Optimizer, RMSprop
+from limner.core.schedule import Cosine, Ramp
+from limner.core.spec import catalog
+from limner.models.base import Critic, Generator
+from limner.models.dcgan import DCGANCritic, DCGANGenerator
+from limner.objectives.gan import GAN
+from limner.objectives.penalties import GradientPenalty, WeightClip
+from limner.train import Budget, Player, Run, train
+
+STEPS = 5
+FAMILIES = sorted(catalog(Generator))
+
+
+def whole(kit: Any, run: Run, steps: int = STEPS) -> dict[str, Any]:
+    """The state after so many steps in one go."""
+    state = kit.state(run)
+    seen = run.batch * max(run.player(turn).steps for turn in run.objective.players)
+    for _ in train(state, run, kit.source(run), until=Budget(images=seen * steps)):
+        pass
+    assert state.nimg == seen * steps
+    return state.tree()
+
+
+def in_pieces(kit: Any, run: Run, folder: Path, steps: int = STEPS) -> dict[str, Any]:
+    """The state after so many steps, each in a session of its own."""
+    state = kit.state(run)
+    seen = run.batch * max(run.player(turn).steps for turn in run.objective.players)
+    for k in range(steps):
+        events = train(state, run, kit.source(run), until=Budget(images=seen * steps))
+        next(event for event in events if isinstance(event, Progress))
+        events.close()
+        assert state.nimg == seen * (k + 1)
+        # what another process drew in between must not matter
+        torch.rand(k + 1)
+        state = kit.through_disk(state, run, folder / str(k))
+    return state.tree()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_resumes_exactly(family: str, precision: str, kit: Any, tmp_path: Path) -> None:
+    critics = catalog(Critic)
+    critic = critics.get(family.replace("Generator", "Critic"), critics["PlainCritic"])
+    run = kit.tiny_run(catalog(Generator)[family], critic, precision=precision)
+    assert kit.differences(whole(kit, run), in_pieces(kit, run, tmp_path)) == []
+
+
+ADAM_PLAYER = Player(Adam(Cosine(1e-2, 1e-4), beta1=0.5), clip_norm=0.1)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "several turns of the critic": {"players": {"critic": Player(steps=3)}},
+    "several turns of both": {"players": {"generator": Player(steps=2), "critic": Player(steps=3)}},
+    "another optimizer each": {"players": {"generator": Player(RMSprop(momentum=0.5)), "critic": ADAM_PLAYER}},
+    "clipping by value": {"players": {"generator": Player(SGD(Ramp(0.1, 0.0), momentum=0.9), clip_value=1e-3)}},
+    "ADA": {"augment": ADA(target=-1.1, speed=100.0)},
+    "DiffAugment": {"augment": DiffAugment()},
+    "random penalty": {"objective": GAN(penalties=(GradientPenalty(), WeightClip(0.05)))},
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_resumes_exactly(setting: str, kit: Any, tmp_path: Path) -> None:
+    run = kit.tiny_run(DCGANGenerator, DCGANCritic, **SETTINGS[setting])
+    assert kit.differences(whole(kit, run), in_pieces(kit, run, tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", sorted(catalog(Optimizer)))
+def test_every_optimizer_resumes_exactly(name: str, kit: Any, tmp_path: Path) -> None:
+    player = Player(catalog(Optimizer)[name]())
+    run = kit.tiny_run(players={"generator": player, "critic": player})
+    assert kit.differences(whole(kit, run), in_pieces(kit, run, tmp_path)) == []
+
+
+def test_the_comparison_can_fail(kit: Any) -> None:
+    tree = whole(kit, kit.tiny_run(), 1)
+    other = copy.deepcopy(tree)
+    next(iter(other["average"].values())).flatten()[0].add_(1e-6)
+    assert len(kit.differences(tree, other)) == 1
+    assert kit.differences(tree, whole(kit, kit.tiny_run(seed=4), 1))
+
+
+def test_ada_moves_its_strength_and_keeps_it(kit: Any, tmp_path: Path) -> None:
+    run = kit.tiny_run(augment=ADA(target=-1.1, speed=100.0))
+    assert in_pieces(kit, run, tmp_path)["strength"] > 0
+
+
+@dataclass(frozen=True)
+class Brittle(GAN):
+    """Not a number as soon as the generator's weights have gone too far."""
+
+    limit: float = 0.0
+
+    def loss(self, turn: str, nets: Any, batch: Any, at: Any) -> Any:
+        terms = super().loss(turn, nets, batch, at)
+        length = sum(p.detach().square().sum() for p in nets["generator"].parameters())
+        return {k: v * float("nan") if length > self.limit else v for k, v in terms.items()}
+
+
+def test_a_rolled_back_run_resumes_exactly_from_every_look(kit: Any, tmp_path: Path) -> None:
+    start = sum(p.square().sum().item() for p in kit.state(kit.tiny_run()).nets["generator"].parameters())
+    run = kit.tiny_run(
+        objective=Brittle(limit=1.1 * start),
+        players={turn: Player(SGD(1.0)) for turn in ("generator", "critic")},
+    )
+    budget, state, alarms, looks = Budget(images=40 * run.batch), kit.state(run), [], 0
+    for event in train(state, run, kit.source(run), until=budget, looks=10):
+        alarms += [event] if isinstance(event, Alarm) else []
+    again, resumed = kit.state(run), []
+    while again.nimg < 40 * run.batch:
+        for event in train(again, run, kit.source(run), until=budget, looks=10):
+            resumed += [event] if isinstance(event, Alarm) else []
+            if isinstance(event, Look):
+                again, looks = kit.through_disk(again, run, tmp_path / str(looks)), looks + 1
+                break
+    assert alarms and [a.words for a in alarms] == [a.words for a in resumed]
+    assert looks == 11
+    assert kit.differences(state.tree(), again.tree()) == []
