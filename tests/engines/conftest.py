@@ -69,7 +69,7 @@ def differences(a: Any, b: Any) -> list[str]:
     """Paths at which two trees are not equal bit for bit."""
     one, other = dict(leaves(a)), dict(leaves(b))
     paths = sorted(one.keys() ^ other.keys())
-    for path in one.keys() & other.keys():
+    for path in sorted(one.keys() & other.keys()):
         x, y = one[path], other[path]
         same = torch.equal(x, y) and x.dtype == y.dtype if isinstance(x, torch.Tensor) else x == y
         paths += [] if same else [path]

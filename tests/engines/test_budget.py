@@ -1,0 +1,116 @@
+"""A budget is kept: exactly in images, within two seconds of time; schedules reach their end; `stop` stops."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from limner.core.events import Event, Finished, Look, Progress
+from limner.core.optim import Adam
+from limner.core.schedule import Ramp
+from limner.train import Budget, Pace, Player, train
+
+
+def test_the_order_of_events(kit: Any) -> None:
+    """Look before the first step and after the last, Progress after every step, Finished once."""
+    run = kit.tiny_run()
+    events = list(train(kit.state(run), run, kit.source(run), until=Budget(images=80), looks=5))
+    assert isinstance(events[0], Look) and events[0].nimg == 0
+    assert isinstance(events[-2], Look) and isinstance(events[-1], Finished)
+    assert [e.nimg for e in events if isinstance(e, Progress)] == list(range(8, 88, 8))
+    assert [e.nimg for e in events if isinstance(e, Look)] == [0, 16, 32, 48, 64, 80]
+    assert [e.nimg for e in events] == sorted(e.nimg for e in events)
+    assert (events[-1].nimg, events[-1].reason) == (80, "budget")
+
+
+@pytest.mark.parametrize(("images", "seen"), [(80, 80), (81, 88), (1, 8)])
+def test_images_are_counted_exactly(images: int, seen: int, kit: Any) -> None:
+    run = kit.tiny_run()
+    state = kit.state(run)
+    assert list(train(state, run, kit.source(run), until=Budget(images=images)))[-1].nimg == state.nimg == seen
+
+
+def test_a_schedule_starts_and_ends_where_it_says(kit: Any) -> None:
+    run = kit.tiny_run(players={"critic": Player(Adam(Ramp(1.0e-3, 0.0)))})
+    state = kit.state(run)
+    rates = [
+        state.optimizers["critic"].param_groups[0]["lr"]
+        for event in train(state, run, kit.source(run), until=Budget(images=800))
+        if isinstance(event, Progress)
+    ]
+    assert rates == pytest.approx([1e-3 * (1 - k / 100) for k in range(100)])
+
+
+@pytest.mark.parametrize(("first", "later"), [(0.05, 0.05), (1.2, 0.4)])
+def test_time_is_kept_with_slow_looks(first: float, later: float, kit: Any) -> None:
+    """4 seconds, the looks included, the first of which also warms up."""
+    run = kit.tiny_run(players={"critic": Player(Adam(Ramp(1e-3, 0.0)))})
+    state, looks, begun = kit.state(run), 0, time.monotonic()
+    shares: list[float] = []
+    for event in train(state, run, kit.source(run), until=Budget(seconds=4)):
+        if isinstance(event, Look):
+            time.sleep(later if looks else first)
+            looks += 1
+        shares += [event.share] if isinstance(event, Progress) else []
+    assert abs(time.monotonic() - begun - 4) < 1
+    assert state.optimizers["critic"].param_groups[0]["lr"] < 0.1e-3
+    assert looks >= 2
+    assert shares[-1] < 1
+
+
+def test_images_or_seconds_whichever_ends_first(kit: Any) -> None:
+    run = kit.tiny_run()
+    assert list(train(kit.state(run), run, kit.source(run), until=Budget(16, 3600)))[-1].nimg == 16
+    begun = time.monotonic()
+    list(train(kit.state(run), run, kit.source(run), until=Budget(10**9, 0.5)))
+    assert time.monotonic() - begun < 2
+
+
+def test_stop_ends_with_a_look(kit: Any) -> None:
+    run = kit.tiny_run()
+    state = kit.state(run)
+    events = list(train(state, run, kit.source(run), until=Budget(images=800), stop=lambda: state.nimg >= 24))
+    assert [type(e).__name__ for e in events[-3:]] == ["Progress", "Look", "Finished"]
+    assert events[-1] == Finished(24, events[-1].seconds, "stopped")
+
+
+def test_going_on_neither_looks_twice_nor_trains_beyond(kit: Any) -> None:
+    run = kit.tiny_run()
+    state, source = kit.state(run), kit.source(run)
+    list(train(state, run, source, until=Budget(images=80)))
+    assert [type(e).__name__ for e in train(state, run, source, until=Budget(images=80))] == ["Finished"]
+    longer = list(train(state, run, source, until=Budget(images=160), looks=2))
+    assert [e.nimg for e in longer if isinstance(e, Look)] == [160]
+
+
+def test_the_clock_goes_on_where_it_stopped(kit: Any) -> None:
+    run = kit.tiny_run()
+    state, source = kit.state(run), kit.source(run)
+    list(train(state, run, source, until=Budget(seconds=1)))
+    begun = time.monotonic()
+    events: list[Event] = list(train(state, run, source, until=Budget(seconds=2)))
+    assert 0.5 < time.monotonic() - begun < 1.5
+    last = events[-1]
+    assert isinstance(last, Finished) and last.reason == "budget"
+    assert last.seconds == pytest.approx(2, abs=0.5)
+
+
+def test_looks_never_take_more_than_a_tenth() -> None:
+    """Simulated: looks of 3 s in a run of 300 s that asks for 100 of them."""
+    pace, now, looking = Pace(100), 0.0, 0.0
+    while now < 300:
+        if pace.due(now / 300, now):
+            now, looking = now + 3, looking + 3
+            pace._taken.append(3.0)
+        now += 0.1
+    assert 20 < looking < 0.12 * 300
+
+
+def test_long_runs_are_looked_at_every_two_minutes() -> None:
+    pace, times = Pace(20), []
+    for now in range(0, 24 * 3600):
+        if pace.due(now / (24 * 3600), now):
+            times.append(now)
+    assert max(b - a for a, b in zip(times, times[1:], strict=False)) <= 120
