@@ -46,7 +46,7 @@ def mnist_train(shared: Path) -> Images:
 
 @pytest.fixture
 def fidelity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch_fidelity's modules become importable one by one: the package as a whole asks for torchvision."""
+    """torch_fidelity's arithmetic becomes importable: only its plumbing (`utils`, the package) asks for torchvision."""
     found = importlib.util.find_spec("torch_fidelity")
     if found is None or not found.submodule_search_locations:
         pytest.skip("torch-fidelity is not installed: pip install --no-deps torch-fidelity")
@@ -54,4 +54,7 @@ def fidelity(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     package = types.ModuleType("torch_fidelity")
     package.__path__ = list(found.submodule_search_locations)
+    plumbing = types.ModuleType("torch_fidelity.utils")
+    plumbing.__getattr__ = lambda name: None  # type: ignore[method-assign]
     monkeypatch.setitem(sys.modules, "torch_fidelity", package)
+    monkeypatch.setitem(sys.modules, "torch_fidelity.utils", plumbing)

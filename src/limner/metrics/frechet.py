@@ -48,9 +48,9 @@ class FrechetDistance(Metric):
         u, cross, vt = torch.linalg.svd(a.root @ b.root.T, full_matrices=False)
         variance = 0.0
         for fit, turn, away in ((a, u, a.mean - b.mean), (b, vt.T, b.mean - a.mean)):
-            transported = (len(fit.q) - 1) * ((fit.q @ turn).square() @ cross)
-            influence = 2 * fit.centred @ away + fit.centred.square().sum(1) - transported
-            variance += float(influence.var()) / len(fit.q)
+            n = len(fit.q)
+            spread = n / (n - 1) * fit.centred.square().sum(1) - n * ((fit.q @ turn).square() @ cross)
+            variance += float((2 * fit.centred @ away + spread).var()) / n
         return math.sqrt(variance)
 
 
@@ -68,7 +68,7 @@ def between_gaussians(
     mean_a: Mean, covariance_a: Float[Tensor, "d d"], mean_b: Mean, covariance_b: Float[Tensor, "d d"]
 ) -> float:
     """The squared Fréchet distance of two Gaussians given by their moments (Dowson and Landau 1982)."""
-    return _distance(double(mean_a), _root(covariance_a), double(mean_b), _root(covariance_b))
+    return _distance(mean_a.double(), _root(covariance_a), mean_b.double(), _root(covariance_b))
 
 
 def _distance(mean_a: Mean, root_a: Root, mean_b: Mean, root_b: Root) -> float:

@@ -35,6 +35,8 @@ WIDTH = 64
 BATCH = 256
 PIXELS_SEEN = 100_000 * 28 * 28
 """Training budget: 100,000 images of 28×28, or as many pixels of another size."""
+EPOCHS = 25
+"""At most, where the pictures are few."""
 
 
 class Trunk(nn.Module):
@@ -148,7 +150,7 @@ def _train(trunk: Trunk, data: Data, rows: np.ndarray, task: str, seed: int) -> 
     h, w = (min(side, LONGEST) for side in data.pixels.shape[1:3])
     batch = min(BATCH, len(rows))
     per_image = h * w * (2 if task == "instances" else 1)
-    steps = math.ceil(min(PIXELS_SEEN / per_image, 40 * len(rows)) / batch)
+    steps = math.ceil(min(PIXELS_SEEN / per_image, max(EPOCHS * len(rows), 100 * batch)) / batch)
     optimizer = torch.optim.AdamW(trunk.parameters(), 3e-3, weight_decay=0.05)
     curve = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps + 1, pct_start=0.2)
     rng = generator(seed, 0, "in-domain batches")
