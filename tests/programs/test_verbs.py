@@ -75,7 +75,7 @@ def test_resume_goes_on_from_where_it_stopped(limner: Limner, blobs: Path, tmp_p
     ("arguments", "words"),
     [
         (["nowhere/", "--out", "{tmp}/r"], "nowhere"),
-        (["{blobs}", "--out", "{tmp}/r", "--recipe", "lihgt"], "did you mean light?"),
+        (["{blobs}", "--out", "{tmp}/r", "--recipe", "texbook"], "did you mean textbook?"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "bacth=3"], "did you mean batch?"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "batch"], "-o batch=64"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "objective.game=Hing"], "did you mean Hinge?"),
@@ -167,3 +167,33 @@ def test_sample_mistakes(
     assert said.code == 2 and said.out == "" and len(lines) == 1
     assert words.format(tmp=tmp_path) in lines[0]
     assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
+
+
+def test_evaluate_prints_scores_with_what_they_mean(limner: Limner, trained: Path, blobs: Path) -> None:
+    said = limner("evaluate", trained, blobs, "--features", "random", "-n", 48, "--device", "cpu")
+    assert said.code == 0
+    assert "95 % interval" in said.out and "real against real" in said.out and "n = 48" in said.out
+    assert "training pictures" in said.err
+    found = limner("evaluate", trained, blobs, "--features", "random", "-n", 48, "--device", "cpu", "--json").json
+    scores = {s["metric"]: s for s in found["scores"]}
+    assert {"FrechetDistance", "KernelDistance", "Precision", "Recall", "Density", "Coverage"} <= set(scores)
+    assert all(s["n"] == 48 and s["features"] and s["digest"] for s in scores.values())
+    assert scores["FrechetDistance"]["value"] > scores["FrechetDistance"]["floor"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{trained}", "{blobs}", "--features", "incption"], "--features incption: type in-domain"),
+        (["{trained}", "{blobs}", "--features", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["{trained}", "{blobs}", "--split", "test"], "has no splits"),
+        (["{trained}", "nowhere"], "nowhere"),
+        (["nowhere", "{blobs}"], "nowhere"),
+        (["{trained}", "{blobs}", "-n", "3", "--features", "random"], "16"),
+    ],
+)
+def test_evaluate_mistakes(limner: Limner, trained: Path, blobs: Path, arguments: list[str], words: str) -> None:
+    said = limner("evaluate", *(a.format(trained=trained, blobs=blobs) for a in arguments), "--device", "cpu")
+    lines = [line for line in said.err.splitlines() if line.startswith("limner: ")]
+    assert said.code == 2 and said.out == "" and len(lines) == 1
+    assert words in lines[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from limner.train import Budget
 
 DEFAULT_SECONDS = 600.0
-DEFAULT_RECIPE = "light"
+DEFAULT_RECIPE = "default"
 
 
 @dataclass(frozen=True)
