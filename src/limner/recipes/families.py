@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from limner.core.spec import Spec
+from limner.core.spec import Spec, check, override
 from limner.recipes.base import Facts, recipe
+from limner.recipes.default import default
+from limner.train import Run
 
 
 @recipe
@@ -25,12 +27,6 @@ def dcgan(facts: Facts) -> Spec:
 
 
 @recipe
-def light(facts: Facts) -> Spec:
-    """The default family at its default size: most quality a second on a CPU."""
-    return run(facts, facts.net("LightGenerator"), facts.net("LightCritic"))
-
-
-@recipe
 def residual(facts: Facts) -> Spec:
     """Norm-free residual networks: slower steps, better in the long run and on a GPU."""
     width = 16 if facts.device == "cpu" else 64
@@ -38,15 +34,8 @@ def residual(facts: Facts) -> Spec:
 
 
 def run(facts: Facts, generator: Spec, critic: Spec, lr: float = 1e-3) -> Spec:
-    """What the families share: the default objective and optimizers."""
-    adam = {"is": "Adam", "lr": {"is": "Cosine", "start": lr, "end": lr / 10, "begin": 0.3}, "beta1": 0.0, "beta2": 0.99}
-    return {
-        "is": "Run",
-        "objective": {"is": "GAN", "game": "NonSaturating", "penalties": [{"is": "R1", "gamma": 1.0}]},
-        "nets": {"generator": generator, "critic": critic},
-        "players": {turn: {"is": "Player", "optimizer": adam} for turn in ("generator", "critic")},
-        "batch": 64,
-        "average": 10_000.0,
-        "precision": facts.precision,
-        "seed": facts.seed,
-    }
+    """The default recipe with other networks and rate."""
+    planned = check(default(facts), Run)
+    for turn in planned["players"]:
+        planned = override(planned, f"players.{turn}.optimizer.lr=Cosine({lr}, {lr / 10}, 0.5)", Run)
+    return planned | {"nets": {"generator": generator, "critic": critic}}

@@ -1,0 +1,117 @@
+"""Train, evaluate, append a row: how good a recipe is after a stated time.
+
+    python benchmarks/quality.py digits --for 90s
+    python benchmarks/quality.py mnist fashion flowers --for 5m --recipe default textbook --seeds 0 1 2
+
+MNIST, Fashion-MNIST and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built in. Recipes
+take turns on the same machine for the same seconds; nothing else should run. Scores are taken against the test split
+joined by training images where that is small, on in-domain features and on those of --features, and appended to
+benchmarks/quality.md with seed, machine and date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from limner.cli.values import DURATION
+from limner.core.events import Finished
+from limner.core.pixels import enlarge, grid, save_png
+from limner.data.gather import gather
+from limner.data.images import Images
+from limner.evaluate import Score, Scored, evaluate
+from limner.likeness import load
+from limner.metrics.features import choose
+from limner.project import Project, Settings
+from limner.recipes.base import Facts, plan
+from limner.train import Budget
+
+SOURCES = {"mnist": "mnist", "fashion": "fashion-mnist", "flowers": "flowers/flowers128.zip"}
+SIZES = {"flowers": (64, 64)}
+WEIGHTS = {"mnist": "weights/mnist-lenet5.safetensors", "flowers": "weights/mobilenet_v2-imagenet-fp16.safetensors"}
+HEAD = ("data", "size", "recipe", "for", "seed", "images", "Fréchet (in-domain)", "floor", "precision", "recall",
+        "Fréchet (weights)", "floor", "machine", "date")  # fmt: skip
+
+
+def source_of(name: str, shared: Path) -> str:
+    """What `limner train` would be given."""
+    return name if name == "digits" else str(shared / SOURCES[name])
+
+
+def trained(source: str, images: Images, held_out: Images, recipe: str, seconds: float, seed: int, out: Path) -> int:
+    """Train into `out`; the images seen."""
+    facts = Facts(images.image, len(images), len(images.names), "cpu", seed)
+    counts = tuple(int((images.labels == k).sum()) for k in range(len(images.names))) if images.names else ()
+    settings = Settings(plan(recipe, facts), recipe, source, "train", images.fingerprint, images.names, counts,
+                        len(images), Budget(seconds=seconds))  # fmt: skip
+    seen = 0
+    for event in Project.create(out, settings).work(images, held_out):
+        if isinstance(event, Finished):
+            seen = event.nimg
+    return seen
+
+
+def scores(out: Path, real: Images, other: Images, features: str, seed: int, n: int) -> dict[str, Score]:
+    """Scores of a run's model by metric, on one kind of features."""
+    model = load(out)
+    samples = model.sample(n, seed)
+    save_png(enlarge(grid(samples[:64], 8), 2), out / "grid.png")
+    for event in evaluate(lambda first, count: samples[first : first + count], real, other=other,
+                          extractor=choose(features, other), n=n, seed=seed,
+                          metrics=("FrechetDistance", "Precision", "Recall")):  # fmt: skip
+        if isinstance(event, Scored):
+            return {s.metric: s for s in event.scores}
+    raise RuntimeError("evaluate ended without scores")
+
+
+def row(name: str, recipe: str, seconds: float, seed: int, shared: Path, out: Path) -> str:
+    """One line of the table."""
+    source = source_of(name, shared)
+    images = gather(source, size=SIZES.get(name))
+    held_out = gather(source, size=SIZES.get(name), split="test")
+    seen = trained(source, images, held_out, recipe, seconds, seed, out)
+    real, other = (held_out, images) if len(held_out) >= 2000 else (images, held_out)
+    n = min(5000, len(real))
+    ours = scores(out, real, other, "in-domain", seed, n)
+    cells = [name, str(images.image), recipe, f"{seconds:.0f} s", str(seed), f"{seen:,}",
+             f"{ours['FrechetDistance'].value:.2f}", f"{ours['FrechetDistance'].floor:.2f}",
+             f"{ours['Precision'].value:.2f}", f"{ours['Recall'].value:.2f}"]  # fmt: skip
+    weights = shared / WEIGHTS.get(name, "none")
+    theirs = scores(out, real, other, str(weights), seed, n)["FrechetDistance"] if weights.exists() else None
+    cells += [f"{theirs.value:.2f} {weights.stem.split('-')[0]}", f"{theirs.floor:.2f}"] if theirs else ["–", "–"]
+    cells += [f"{os.cpu_count()} cores {platform.machine()}, torch {torch.__version__}", time.strftime("%Y-%m-%d")]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    """Fill the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+", choices=["digits", *SOURCES])
+    parser.add_argument("--for", dest="seconds", type=lambda text: DURATION.convert(text, None, None), default=300.0)
+    parser.add_argument("--recipe", nargs="+", default=["default"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--shared", type=Path, default=Path(__file__).parents[1] / "../shared/data")
+    parser.add_argument("--keep", type=Path, help="folder for the runs; by default they are thrown away")
+    parser.add_argument("--table", type=Path, default=Path(__file__).with_name("quality.md"))
+    given = parser.parse_args()
+    if not given.table.exists():
+        given.table.write_text(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}\n")
+    for seed in given.seeds:
+        for name in given.data:
+            for recipe in given.recipe:
+                with tempfile.TemporaryDirectory() as scratch:
+                    out = (given.keep or Path(scratch)) / f"{name}-{recipe}-{seed}"
+                    line = row(name, recipe, given.seconds, seed, given.shared, out)
+                print(line, flush=True)
+                with given.table.open("a") as table:
+                    table.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()
