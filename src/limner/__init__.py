@@ -6,7 +6,13 @@ Names are fetched when first used: `import limner` alone costs nothing and does 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limner.core.errors import UserError
+    from limner.core.spec import build, catalog, options, register, spec
+    from limner.data.gather import gather, survey
+    from limner.likeness import load
 
 __version__ = "0.1.0"
 

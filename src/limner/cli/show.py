@@ -9,7 +9,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> None:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Tick]:
+def progress(title: str) -> Generator[Tick]:
     """A bar on stderr with images a second and time left; plain lines where stderr is no terminal."""
     from rich.console import Console
 
@@ -66,7 +66,7 @@ def progress(title: str) -> Iterator[Tick]:
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
+def writing(path: str | Path) -> Generator[None]:
     """Turns the machine's refusal to write into one line that names the path."""
     try:
         yield
@@ -96,7 +96,7 @@ class Meter:
 
 
 @contextmanager
-def _bar(title: str, console: Any) -> Iterator[Tick]:
+def _bar(title: str, console: Any) -> Generator[Tick]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     meter = Meter()
@@ -107,7 +107,7 @@ def _bar(title: str, console: Any) -> Iterator[Tick]:
 
 
 @contextmanager
-def _lines(title: str) -> Iterator[Tick]:
+def _lines(title: str) -> Generator[Tick]:
     meter, last = Meter(), time.monotonic()
 
     def tick(share: float, images: float) -> None:

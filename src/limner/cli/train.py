@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,7 @@ def _join(device: str) -> None:
 
 
 @contextmanager
-def _first_alone() -> Iterator[None]:
+def _first_alone() -> Generator[None]:
     """Process 0 does it first (it writes the folder and the cache), then the others."""
     import torch.distributed as dist
 

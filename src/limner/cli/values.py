@@ -64,7 +64,7 @@ def amount(number: float) -> str:
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
 
 
-class Typed(click.ParamType):
+class Typed(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (generic only in newer clicks)
     """A click type from one of the functions above; its error names the option."""
 
     def __init__(self, read: Callable[[str], Any], name: str) -> None:
