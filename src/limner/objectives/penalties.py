@@ -60,8 +60,9 @@ class GradientPenalty(Penalty):
     target: float = 1.0
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        share = scene.at.uniform(1, 1, 1)
-        between = torch.lerp(scene.fake.detach(), scene.real.detach(), share).requires_grad_()
+        real, fake, share = scene.real.detach(), scene.fake.detach(), scene.at.uniform(1, 1, 1)
+        # Not torch.lerp: under autocast fakes may be bfloat16 and reals are not.
+        between = (fake + (real - fake) * share).requires_grad_()
         norm = (squared_slope(between, scene.critic(between, scene.label)) + 1e-12).sqrt()
         return scene.at(self.weight) * (norm - self.target).square()
 
