@@ -82,15 +82,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: images, seconds, or whichever ends first."""
+    """How long to train: images, seconds, or whichever ends first. Raises UserError when there is neither."""
 
     images: int | None = None
     seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.images is None and self.seconds is None:
+            raise UserError("a budget needs an end; give --for TIME or --images N")
+
     def share(self, nimg: int, seconds: float) -> float:
         """How much of it is used up, 0 to 1."""
-        parts = [nimg / self.images if self.images else 0.0, seconds / self.seconds if self.seconds else 0.0]
-        return min(max(parts), 1.0)
+        used = [(nimg, self.images), (seconds, self.seconds)]
+        return max(min(have / most, 1.0) if most > 0 else 1.0 for have, most in used if most is not None)
 
 
 @runtime_checkable

@@ -21,7 +21,7 @@ from limner.data.images import Images
 from limner.models.base import Critic, Generator
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.gan import GAN
-from limner.train import Run, State
+from limner.train import Pace, Run, State
 
 CPU = torch.device("cpu")
 TINY = {"width": 4, "widest": 8, "depth": 2, "features": 8, "dropout": 0.3}
@@ -53,10 +53,10 @@ def tiny_run(generator: type = PlainGenerator, critic: type = PlainCritic, class
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """(path, value) of everything in a nested state, clocks left out."""
+    """(path, value) of everything in a nested state; when it was looked at is left out, and clocks are."""
     if isinstance(tree, dict):
         for key, value in tree.items():
-            if key not in ("seconds", "reserve"):
+            if key not in ("seconds", "reserve", "looked"):
                 yield from leaves(value, f"{path}/{key}")
     elif isinstance(tree, (list, tuple)):
         for i, value in enumerate(tree):
@@ -98,3 +98,9 @@ def kit() -> SimpleNamespace:
         roles=(Generator, Critic),
     )
     return SimpleNamespace(**found)
+
+
+@pytest.fixture
+def free_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks count as if they took no time, so that when they happen does not depend on the machine."""
+    monkeypatch.setattr(Pace, "took", lambda *_: 0.0)

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from limner.core.errors import UserError
 from limner.core.events import Event, Finished, Look, Progress
 from limner.core.optim import Adam
 from limner.core.schedule import Ramp
 from limner.train import Budget, Pace, Player, train
 
 
+@pytest.mark.usefixtures("free_looks")
 def test_the_order_of_events(kit: Any) -> None:
     """Look before the first step and after the last, Progress after every step, Finished once."""
     run = kit.tiny_run()
@@ -25,11 +27,16 @@ def test_the_order_of_events(kit: Any) -> None:
     assert (events[-1].nimg, events[-1].reason) == (80, "budget")
 
 
-@pytest.mark.parametrize(("images", "seen"), [(80, 80), (81, 88), (1, 8)])
+@pytest.mark.parametrize(("images", "seen"), [(80, 80), (81, 88), (1, 8), (0, 0)])
 def test_images_are_counted_exactly(images: int, seen: int, kit: Any) -> None:
     run = kit.tiny_run()
     state = kit.state(run)
     assert list(train(state, run, kit.source(run), until=Budget(images=images)))[-1].nimg == state.nimg == seen
+
+
+def test_a_budget_without_an_end_is_refused() -> None:
+    with pytest.raises(UserError, match="--for TIME or --images N"):
+        Budget()
 
 
 def test_a_schedule_starts_and_ends_where_it_says(kit: Any) -> None:

@@ -110,6 +110,7 @@ class Brittle(GAN):
         return {k: v * float("nan") if length > self.limit else v for k, v in terms.items()}
 
 
+@pytest.mark.usefixtures("free_looks")
 def test_a_rolled_back_run_resumes_exactly_from_every_look(kit: Any, tmp_path: Path) -> None:
     start = sum(p.square().sum().item() for p in kit.state(kit.tiny_run()).nets["generator"].parameters())
     run = kit.tiny_run(

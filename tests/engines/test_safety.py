@@ -17,6 +17,7 @@ from limner.models.dcgan import DCGANCritic, DCGANGenerator
 from limner.objectives.gan import GAN
 from limner.train import RETRIES, Budget, GaveUp, Player, Run, State, train
 
+pytestmark = pytest.mark.usefixtures("free_looks")
 STEPS = 12
 
 

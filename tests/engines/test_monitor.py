@@ -1,0 +1,127 @@
+"""Trouble that was planted is named; a healthy run is left in peace; watching changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from limner.core.events import Alarm, Event, Look, Preview, Scores
+from limner.core.latent import Gaussian
+from limner.core.optim import Adam
+from limner.core.pixels import Image
+from limner.models.plain import PlainCritic, PlainGenerator
+from limner.monitor import monitor
+from limner.objectives.gan import GAN
+from limner.train import Budget, Player, Run, State, train
+
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+pytestmark = pytest.mark.usefixtures("free_looks")
+
+
+def looks(change: Any = lambda k: None) -> Iterator[Look]:
+    """A training that consists of looks; `change(k)` happens before the k-th."""
+    for k, share in enumerate(SHARES):
+        change(k)
+        yield Look(int(share * 1000), share, share)
+
+
+def alarms(events: list[Event]) -> dict[str, Alarm]:
+    """By kind; none may be raised twice."""
+    found = [event for event in events if isinstance(event, Alarm)]
+    assert len({alarm.kind for alarm in found}) == len(found)
+    return {alarm.kind: alarm for alarm in found}
+
+
+def trained(kit: Any, steps: int, watched: bool = True, **more: Any) -> tuple[State, list[Event]]:
+    """A real training on planted pictures."""
+    image = Image(1, 8, 8)
+    nets = {"generator": PlainGenerator(image, Gaussian(8), width=64), "critic": PlainCritic(image, width=64)}
+    players = {turn: Player(Adam(2e-3, beta1=0.0, beta2=0.99)) for turn in ("generator", "critic")}
+    run = Run(**({"objective": GAN(), "nets": nets, "players": players, "batch": 32, "average": 2000.0} | more))
+    state, source = kit.state(run), kit.source(run, 1000)
+    events = train(state, run, source, until=Budget(images=steps * run.batch), looks=10)
+    if watched:
+        events = monitor(events, state, kit.pictures(1000), kit.pictures(300, seed=1), n=256)
+    return state, list(events)
+
+
+def test_a_healthy_run_raises_no_alarm_and_learns(kit: Any) -> None:
+    state, events = trained(kit, 300)
+    assert alarms(events) == {}
+    scores = [event.score for event in events if isinstance(event, Scores)]
+    assert len(scores) == 11 and scores[-1] < 0.3 * scores[0]
+    assert scores == [h["kernel distance"] for h in state.history]
+
+
+def test_before_each_look_there_is_a_preview_and_a_score(kit: Any) -> None:
+    state, _ = trained(kit, 1)
+    events = list(monitor(looks(), state, kit.pictures(40), kit.pictures(40, seed=1), n=40))
+    names = [type(event).__name__ for event in events if not isinstance(event, Alarm)]
+    assert names == ["Preview", "Scores", "Look"] * len(SHARES)
+    preview = next(event for event in events if isinstance(event, Preview))
+    assert preview.images.dtype == np.uint8 and preview.images.shape[-1] == 1
+
+
+def test_watching_changes_nothing(kit: Any) -> None:
+    watched, alone = trained(kit, 20)[0].tree(), trained(kit, 20, watched=False)[0].tree()
+    assert watched.pop("history") and not alone.pop("history")
+    assert kit.differences(watched, alone) == []
+
+
+def test_a_generator_that_comes_to_ignore_its_code_is_a_collapse(kit: Any) -> None:
+    state, _ = trained(kit, 300)
+    state.history.clear()
+
+    def ignore(k: int) -> None:
+        if k == 2:
+            state.averaged["generator"].get_parameter("entry.dense.weight").data.zero_()
+
+    events = list(monitor(looks(ignore), state, kit.pictures(1000), kit.pictures(300, seed=1), n=256))
+    alarm = alarms(events)["collapse"]
+    assert alarm.nimg == 600, "seen at two looks in a row"
+    assert "vary 0% as much" in alarm.words and "since 400 images" in alarm.words
+
+
+def test_a_generator_that_never_changes_makes_no_progress(kit: Any) -> None:
+    state, _ = trained(kit, 1)
+    state.history.clear()
+    events = list(monitor(looks(), state, kit.pictures(1000), kit.pictures(300, seed=1), n=256))
+    assert alarms(events)["no progress"].nimg == 600
+
+
+def test_fifty_images_learnt_by_heart_are_over_fitting(kit: Any) -> None:
+    """A critic told 50 pictures from others like them can only know them by heart; the samples then get worse."""
+    state, _ = trained(kit, 300)
+    state.history.clear()
+    known, others = kit.pictures(50, seed=5), kit.pictures(300, seed=1)
+    _learn_by_heart(state, known, kit.pictures(200, seed=9))
+
+    def worse(k: int) -> None:
+        if k >= 3:
+            last = state.averaged["generator"].get_parameter("last.bias").data
+            last += torch.randn(last.shape, generator=torch.Generator().manual_seed(k))
+
+    events = list(monitor(looks(worse), state, known, others, n=256))
+    assert state.history[-1]["critic gap"] > 0.5
+    assert alarms(events)["over-fitting"].nimg == 1000, "seen at three looks in a row"
+    fresh, _ = trained(kit, 300)
+    fresh.history.clear()
+    honest = list(monitor(looks(), fresh, kit.pictures(1000), others, n=256))
+    assert fresh.history[-1]["critic gap"] < 0.5 and "over-fitting" not in alarms(honest)
+
+
+def _learn_by_heart(state: State, known: Any, others: Any) -> None:
+    """Train the averaged critic to tell some pictures from others of the same kind."""
+    critic = state.averaged["critic"].requires_grad_()
+    optimizer = torch.optim.Adam(critic.parameters(), 2e-3)
+    x, y = (torch.from_numpy(p.pixels).permute(0, 3, 1, 2) / 127.5 - 1 for p in (known, others))
+    for _ in range(300):
+        optimizer.zero_grad()
+        real, fake = critic(x), critic(y)
+        (torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean()).backward()
+        optimizer.step()
+    critic.requires_grad_(False)
