@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -120,4 +121,4 @@ def test_long_runs_are_looked_at_every_two_minutes() -> None:
     for now in range(0, 24 * 3600):
         if pace.due(now / (24 * 3600), now):
             times.append(now)
-    assert max(b - a for a, b in zip(times, times[1:], strict=False)) <= 120
+    assert max(b - a for a, b in pairwise(times)) <= 120
