@@ -58,7 +58,7 @@ def options(cls: type) -> list[Option]:
     hints = get_type_hints(cls.__init__)
     docs = _argument_docs(cls)
     return [
-        Option(p.name, hints.get(p.name, Any), p.default, p.default is p.empty, docs.get(p.name, ""))
+        Option(p.name, hints.get(p.name, Any), _default(cls, p), p.default is p.empty, docs.get(p.name, ""))
         for p in list(inspect.signature(cls).parameters.values())
     ]
 
@@ -285,6 +285,13 @@ def _literal(node: ast.expr) -> Any:
             }
         case _:
             raise ValueError(ast.dump(node))
+
+
+def _default(cls: type, parameter: inspect.Parameter) -> Any:
+    """What the constructor takes when nothing is given; a dataclass shows a mutable one as a factory."""
+    fields: dict[str, dataclasses.Field[Any]] = getattr(cls, "__dataclass_fields__", {})
+    factory = fields[parameter.name].default_factory if parameter.name in fields else dataclasses.MISSING
+    return parameter.default if factory is dataclasses.MISSING else factory()
 
 
 def _argument_docs(cls: type) -> dict[str, str]:
