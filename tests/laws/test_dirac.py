@@ -22,14 +22,15 @@ from limner.core.optim import SGD
 from limner.core.pixels import Image
 from limner.models.base import Critic, Generator, Labels
 from limner.objectives.base import Game, Penalty
-from limner.objectives.gan import GAN
 from limner.objectives.games import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from limner.objectives.gan import GAN
 from limner.objectives.penalties import R1, R2, GradientPenalty, WeightClip
 from limner.train import Budget, Player, Run, State, train
 
 H, GAMMA = 0.2, 0.5
-POINT = Image(1, 1, 1)
-SLOPES = {Minimax(): 0.5, NonSaturating(): 0.5, Relativistic(): 0.5, LeastSquares(): 0.5, Hinge(): 1.0, Wasserstein(): 1.0}
+POINT, CODES = Image(1, 1, 1), Gaussian(1)
+SLOPES = dict.fromkeys((Minimax(), NonSaturating(), Relativistic(), LeastSquares()), 0.5)
+SLOPES |= dict.fromkeys((Hinge(), Wasserstein()), 1.0)
 """Game → f'(0), the pull of a critic that is right about everything."""
 
 each_game = pytest.mark.parametrize("game", SLOPES, ids=lambda g: type(g).__name__)
@@ -38,7 +39,7 @@ each_game = pytest.mark.parametrize("game", SLOPES, ids=lambda g: type(g).__name
 class DiracPoint(Generator):
     """Every code → θ."""
 
-    def __init__(self, image: Image = POINT, latent: Latent = Gaussian(1), theta: float = 1.0) -> None:
+    def __init__(self, image: Image = POINT, latent: Latent = CODES, theta: float = 1.0) -> None:
         super().__init__()
         self.image, self.latent, self.classes = image, latent, 0
         self.theta = nn.Parameter(torch.tensor(theta))
@@ -77,9 +78,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(spec._classes, cls.__name__, cls)
 
 
-def path(
-    game: Game, *penalties: Penalty, steps: int, theta: float = 0.1, psi: float = 0.0, h: float = H
-) -> Tensor:
+def path(game: Game, *penalties: Penalty, steps: int, theta: float = 0.1, psi: float = 0.0, h: float = H) -> Tensor:
     """(steps + 1, 2): θ and ψ before training and after each step."""
     offset = 0.5 if isinstance(game, LeastSquares) else 0.0
     nets = {"generator": DiracPoint(theta=theta), "critic": DiracSlope(psi=psi, offset=offset)}

@@ -46,7 +46,10 @@ def test_read_only_bytes_stay_as_they_are() -> None:
     assert np.array_equal(images, before)
 
 
-@given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 5))
+sides = st.integers(1, 5)
+
+
+@given(st.integers(1, 12), sides, sides, st.integers(1, 4), st.integers(0, 3), sides)
 def test_grid_holds_every_picture_in_order(n: int, h: int, w: int, c: int, gap: int, columns: int) -> None:
     images = pictures(n, h, w, c)
     sheet = grid(images, columns, gap)

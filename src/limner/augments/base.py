@@ -21,3 +21,9 @@ class Augment:
     def adjust(self, strength: float, sign: float, seen: int) -> float:
         """The strength after `seen` more real images, on which the critic's logits had this mean sign."""
         return strength
+
+
+def split(x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n colours h w"], Float[Tensor, "n rest h w"]]:
+    """The grey or three colour channels, and alpha, which has no brightness."""
+    colours = 1 if x.shape[1] < 3 else 3
+    return x[:, :colours], x[:, colours:]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from limner.augments.base import Augment
+from limner.augments.base import Augment, split
 from limner.core.moment import Moment
 from limner.core.spec import register
 
@@ -32,7 +32,8 @@ class DiffAugment(Augment):
 
     def __call__(self, x: Pictures, at: Moment) -> Pictures:
         if self.colour:
-            x = contrast(saturation(brightness(x, at), at), at)
+            colours, alpha = split(x)
+            x = torch.cat([contrast(saturation(brightness(colours, at), at), at), alpha], 1)
         if self.shift:
             x = shifted(x, at.uniform(2), self.shift)
         return cut_out(x, at.uniform(2), self.cutout) if self.cutout else x

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from limner.core.moment import Moment
 from limner.core.spec import register
-from limner.objectives.base import Examples, Game, Objective, Penalty, Scene, critic_of, generator_of
-from limner.objectives.games import Relativistic
+from limner.objectives.base import Examples, Game, Logits, Objective, Penalty, Scene, critic_of, generator_of
+from limner.objectives.games import Hinge, Minimax, NonSaturating, Relativistic
 from limner.objectives.penalties import R1, R2
 
 
@@ -52,7 +52,7 @@ class GAN(Objective):
             fake = generator(at.codes(generator.latent), batch.label).detach()
         real, fake = at.seen(batch.x).detach().requires_grad_(), at.seen(fake).detach().requires_grad_()
         scene = Scene(critic, real, fake, batch.label, critic(real, batch.label), critic(fake, batch.label), at)
-        at.notes["real"], at.notes["fake"] = scene.real_logits.detach(), scene.fake_logits.detach()
+        at.notes["real"] = self.confidence(scene.real_logits, scene.fake_logits).detach()
         terms = {"game": self.game.critic(scene.real_logits, scene.fake_logits)}
         return terms | {type(p).__name__: p(scene) for p in self.penalties}
 
@@ -60,6 +60,10 @@ class GAN(Objective):
         if turn == "critic":
             for penalty in self.penalties:
                 penalty.project(critic_of(nets))
+
+    def confidence(self, real: Logits, fake: Logits) -> Logits:
+        """Positive where the critic takes a real image for real: where 0 means nothing, for more real than its fake."""
+        return real if isinstance(self.game, (Minimax, NonSaturating, Hinge)) else real - fake
 
     @property
     def ignores_real(self) -> bool:
