@@ -55,8 +55,8 @@ def test_intervals_hold_the_mean(metric: Metric, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("metric", METRICS, ids=lambda m: type(m).__name__)
 def test_intervals_hold_the_mean_as_often_as_they_say(metric: Metric, kind: str, d: int) -> None:
-    # almost three standard errors of 150 trials below 95 % is 90 %; degenerate scores of equal sets err to the safe side
-    assert hits(metric, kind, n=200, d=d, draws=300, intervals=150) >= 0.90
+    # 89 % is more than three standard errors of 150 trials below 95 %; equal sets err to the safe side
+    assert 0.89 <= hits(metric, kind, n=200, d=d, draws=300, intervals=150) < 1
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda m: type(m).__name__)
