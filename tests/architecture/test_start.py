@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib", "PIL", "rich")
 VERBS = ("check", "train", "sample", "evaluate", "list")
+
+
+def children_seconds() -> float:
+    """Computing time of ended child processes: what waiting is on an idle machine, however busy this one is."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def python(root: Path, code: str) -> subprocess.CompletedProcess[str]:
@@ -25,13 +31,11 @@ def test_help_is_quick_and_loads_nothing_heavy(root: Path, verb: str) -> None:
         f"import sys; from limner.cli import run; assert run([*{verb!r}.split(), '--help']) == 0;"
         f"print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
     )
-    seconds = []
-    for _ in range(5):
-        started = time.perf_counter()
+    seconds: list[float] = []
+    while len(seconds) < 5 and min(seconds, default=1) > 0.3:
+        before = children_seconds()
         done = python(root, code)
-        seconds.append(time.perf_counter() - started)
-        if seconds[-1] < 0.3:
-            break
+        seconds.append(children_seconds() - before)
     assert done.stderr.strip() == "[]"
     assert "Usage: limner" in done.stdout
     assert verb == "" or "Examples:" in done.stdout

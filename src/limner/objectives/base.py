@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from limner.models.base import Critic, Generator, Labels, Pictures
 Logits = Float[Tensor, " n"]
 
 
+@runtime_checkable
 class Examples(Protocol):
     """A batch: images and their labels."""
 
