@@ -139,6 +139,7 @@ class Project:
                 yield from events
                 return
             self._publish(state, run)
+            self._delete_old()
             watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed)
             yield from self._keep(watched, state, run)
 
@@ -219,11 +220,13 @@ class Project:
         return sorted(p for p in (self.folder / "checkpoints").glob("[0-9]*") if p.name.isdigit())
 
     def _delete_old(self) -> None:
+        """Old checkpoints, and what a killed session left unfinished."""
         best = self._read("best")
-        unfinished = (self.folder / "checkpoints").glob(".*.part")
-        for old in [*self._checkpoints()[:-KEPT], *unfinished]:
+        for old in self._checkpoints()[:-KEPT]:
             if old.name != best:
-                shutil.rmtree(old, ignore_errors=True)
+                store.remove(old)
+        for unfinished in self.folder.rglob(".*.part"):
+            shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
 
     def _load_newest(self, state: State) -> Iterator[Event]:
         """Take over the newest checkpoint that is whole; an Alarm for each that is not, which is set aside."""

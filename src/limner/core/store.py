@@ -44,13 +44,21 @@ def save_state(folder: Path, tree: dict[str, Any]) -> Path:
         for path in [*files, temporary / MANIFEST, temporary]:
             sync(path)
         if folder.exists():
-            shutil.rmtree(folder)
+            remove(folder)
         temporary.replace(folder)
         sync(folder.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return folder
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder; killed on the way, it leaves nothing under its name."""
+    doomed = folder.with_name(f".{folder.name}.old.part")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.replace(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
