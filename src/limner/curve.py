@@ -26,7 +26,8 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
     lower.set_ylabel("coverage, diversity, gap")
     if "kernel distance" in scores:
         right = lower.twinx()
-        right.plot(*zip(*scores["kernel distance"], strict=True), color="black", marker=".", label="kernel distance (log scale)")
+        distance = zip(*scores["kernel distance"], strict=True)
+        right.plot(*distance, color="black", marker=".", label="kernel distance (log scale)")
         right.set_yscale("log")
         right.set_ylabel("kernel distance")
     lower.set_xlabel("images seen")

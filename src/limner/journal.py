@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from limner.core.events import Event, Preview, Progress, Scores
 
@@ -39,7 +41,8 @@ class Journal:
     def note(self, event: Event) -> None:
         """Write an event down; of progress, one a second."""
         if isinstance(event, Preview):
-            self._show(lambda board: board.add_image(event.name, event.images[0], event.nimg, dataformats="HWC"))
+            if self._board:
+                self._board.add_image(event.name, event.images[0], event.nimg)
             return
         if isinstance(event, Progress):
             if time.monotonic() - self._last < EVERY or not event.losses:
@@ -51,11 +54,43 @@ class Journal:
         self._file.flush()
         numbers = event.losses if isinstance(event, Progress) else event.values if isinstance(event, Scores) else {}
         for name, number in numbers.items():
-            self._show(lambda board, name=name, number=number: board.add_scalar(name, number, event.nimg))
+            if self._board:
+                self._board.add_scalar(name, number, event.nimg)
 
-    def _show(self, draw: Callable[[Any], None]) -> None:
-        if self._board is not None:
-            draw(self._board)
+
+class Board:
+    """One TensorBoard file, written at once: the usual writer's thread hides a full disk and dies of it aloud."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(exist_ok=True)
+        self._file = (folder / f"events.out.tfevents.{time.time_ns()}").open("wb")
+        self._records: Any = RecordWriter(self._file)
+        self._write(file_version="brain.Event:2")
+
+    def add_scalar(self, name: str, number: float, nimg: int) -> None:
+        """A point of a curve."""
+        from torch.utils.tensorboard.summary import scalar
+
+        self._write(step=nimg, summary=scalar(name, number))
+
+    def add_image(self, name: str, picture: NDArray[np.uint8], nimg: int) -> None:
+        """A picture (h, w, c)."""
+        from torch.utils.tensorboard.summary import image
+
+        self._write(step=nimg, summary=image(name, picture, dataformats="HWC"))
+
+    def close(self) -> None:
+        """No more will be written."""
+        self._file.close()
+
+    def _write(self, **what: Any) -> None:
+        from tensorboard.compat.proto import event_pb2
+
+        record: Any = event_pb2.Event  # pyright: ignore[reportAttributeAccessIssue]
+        self._records.write(record(wall_time=time.time(), **what).SerializeToString())
+        self._file.flush()
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -75,9 +110,5 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _tensorboard(folder: Path) -> Any:
-    if find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder / "tensorboard"))
+def _tensorboard(folder: Path) -> Board | None:
+    return Board(folder / "tensorboard") if find_spec("tensorboard") else None

@@ -44,6 +44,7 @@ KEPT = 2
 REDRAW = 30.0
 """Seconds between two pictures of the learning curve."""
 SETTINGS = "run.json"
+ROOM = "give another --out, or make room there"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Project:
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or give another --out")
         build(settings.run, Run)
         project = cls(folder, dataclasses.replace(settings, files=tuple(Path(f).name for f in files)))
-        with _one_line(folder, "give another --out, or make room there"):
+        with _one_line(folder, ROOM):
             folder.mkdir(parents=True, exist_ok=True)
             for file in files:
                 shutil.copy(file, folder / Path(file).name)
@@ -100,8 +101,9 @@ class Project:
         return cls(folder, settings)
 
     def write_settings(self) -> None:
-        """Write run.json."""
-        store.write_text(self.folder / SETTINGS, json.dumps(dataclasses.asdict(self.settings), indent=1))
+        """Write run.json. Raises UserError when the disk refuses."""
+        with _one_line(self.folder, ROOM):
+            store.write_text(self.folder / SETTINGS, json.dumps(dataclasses.asdict(self.settings), indent=1))
 
     def extend(self, budget: Budget) -> Project:
         """The same run with another budget."""
@@ -134,7 +136,7 @@ class Project:
         among, held_out = set_aside(images, held_out, run.seed)
         batches = Batches(images, run.batch, run.seed, device, among)
         events = train(state, run, batches, until=self.settings.budget, stop=stop)
-        with _one_line(self.folder, "make room there, then go on with --resume"):
+        with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
                 yield from events
                 return
