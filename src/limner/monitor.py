@@ -79,8 +79,10 @@ class Watch:
     def __init__(self, state: Trained, train: Pictures, held_out: Pictures, n: int, seed: int) -> None:
         self._state, self._seed, self._n = state, seed, n
         self._extract = build("RandomFeatures", Extractor)
-        self._distance, self._coverage = build("KernelDistance", Metric), build("Coverage", Metric)
         self._train, self._held_out = self._part(train, "train"), self._part(held_out, "held-out")
+        self._distance = build("KernelDistance", Metric)
+        # the usual five neighbours, or as many as there are
+        self._coverage = build({"is": "Coverage", "k": min(5, len(self._held_out.x) - 1)}, Metric)
 
     def look(self, at: Look) -> Iterator[Event]:
         """Preview, Scores, and what is alarming about them."""

@@ -43,6 +43,8 @@ KEPT = 2
 """Newest checkpoints that stay on disk, beside the best."""
 REDRAW = 30.0
 """Seconds between two pictures of the learning curve."""
+LEAST = 4
+"""Pictures below which there is nothing to train on, or nothing to compare with."""
 SETTINGS = "run.json"
 ROOM = "give another --out, or make room there"
 
@@ -252,12 +254,13 @@ class Project:
 
 def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArray[np.int64], Images]:
     """Which images are trained on, and images that are not: a tenth, at most 2,000, unless some are given."""
-    if len(images) < 2:
-        raise UserError(f"{images.source} has one usable picture; training needs at least two, and hundreds to be good")
+    if len(images if held_out is None else held_out) < LEAST:
+        few = images if held_out is None else held_out
+        raise UserError(f"{few.source} has {len(few)} usable pictures; that is too few, give at least {LEAST}")
     order = np.random.default_rng([seed, 10]).permutation(len(images)).astype(np.int64)
     if held_out is not None:
         return np.sort(order), held_out
-    n = min(2000, max(1, len(images) // 10))
+    n = min(2000, max(LEAST // 2, len(images) // 10))
     return np.sort(order[n:]), _rows(images, np.sort(order[:n]))
 
 

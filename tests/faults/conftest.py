@@ -26,6 +26,14 @@ def driver() -> Any:
     return module
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_curve() -> Iterator[None]:
+    """Drawing the curve takes longer than these runs; other tests do it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("limner.project.draw_curve", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def trained(driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 48 images, looked at after every step, to be copied."""

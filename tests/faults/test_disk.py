@@ -1,4 +1,4 @@
-"""A disk that is full or read-only: one clear line, the last whole checkpoint stays, and going on later loses nothing."""
+"""A disk that is full or read-only: one clear line, and going on later from the last checkpoint loses nothing."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ class Average:
         self._pairs = _pairs(self.nets, nets)
 
 
-def _pairs(average: nn.ModuleDict, source: nn.ModuleDict) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+def _pairs(
+    average: nn.ModuleDict, source: nn.ModuleDict
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
     """What is averaged, from what; what is copied, from what."""
     pairs = list(zip(_tensors(average), _tensors(source), strict=True))
     smooth = [(a, s) for a, s in pairs if a.is_floating_point()]

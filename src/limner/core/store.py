@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from limner.core.errors import UserError
@@ -39,7 +39,7 @@ def save_state(folder: Path, tree: dict[str, Any]) -> Path:
         _save_tensors(tensors, temporary / "state.safetensors")
         (temporary / "state.json").write_text(json.dumps(plain))
         files = sorted(temporary.iterdir())
-        digests = {p.name: file_digest(p) for p in files}
+        digests = {p.name: bytes_digest(p.read_bytes()) for p in files}
         (temporary / MANIFEST).write_text(json.dumps(digests, indent=1))
         for path in [*files, temporary / MANIFEST, temporary]:
             sync(path)
@@ -65,11 +65,12 @@ def load_state(folder: Path) -> dict[str, Any]:
     """Read a folder that `save_state` wrote. Raises UserError naming the file that is damaged."""
     try:
         digests: dict[str, str] = json.loads((folder / MANIFEST).read_text())
-        for name, digest in digests.items():
-            if file_digest(folder / name) != digest:
+        # Read once and kept: a mapped file that another process cuts short would end this one.
+        content = {name: (folder / name).read_bytes() for name in ("state.json", "state.safetensors")}
+        for name, read in content.items():
+            if bytes_digest(read) != digests[name]:
                 raise UserError(f"{folder / name} is damaged: its digest is not the one in {MANIFEST}")
-        tensors = load_file(folder / "state.safetensors")
-        return _put_tensors(json.loads((folder / "state.json").read_text()), tensors)
+        return _put_tensors(json.loads(content["state.json"]), load(content["state.safetensors"]))
     except (OSError, ValueError, LookupError, AttributeError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder} is not a whole checkpoint: {error}") from error
 
@@ -89,9 +90,9 @@ def load_model(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise UserError(f"{path}: there is no such model file")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        tensors = load_file(path)
+        content = path.read_bytes()
+        tensors = load(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path} is not a whole safetensors file ({error}); give a model.safetensors that limner train made"
@@ -113,13 +114,9 @@ def digest(tensors: dict[str, Tensor], words: str = "") -> str:
     return total.hexdigest()
 
 
-def file_digest(path: Path) -> str:
-    """Hash of a file's bytes, 32 hexadecimal digits."""
-    total = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            total.update(block)
-    return total.hexdigest()
+def bytes_digest(content: bytes) -> str:
+    """Hash of a file's content, 32 hexadecimal digits."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def write_text(path: Path, text: str) -> Path:
