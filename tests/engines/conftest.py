@@ -13,12 +13,10 @@ import torch
 
 from limner.core import store
 from limner.core.latent import Gaussian
-from limner.core.moment import Moment
 from limner.core.pixels import Image
 from limner.core.spec import options
 from limner.data.batches import Batches
 from limner.data.images import Images
-from limner.models.base import Critic, Generator
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.gan import GAN
 from limner.train import Pace, Run, State
@@ -84,7 +82,7 @@ def through_disk(state: State, run: Run, folder: Path) -> State:
     return again
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """The above, for test modules, which cannot import each other."""
     found: dict[str, Callable[..., Any] | Any] = dict(
@@ -94,8 +92,6 @@ def kit() -> SimpleNamespace:
         through_disk=through_disk,
         state=lambda run: State(run, CPU),
         source=lambda run, n=100: Batches(pictures(n), run.batch, run.seed),
-        moment=Moment,
-        roles=(Generator, Critic),
     )
     return SimpleNamespace(**found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from limner.core.pixels import Image
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.monitor import monitor
 from limner.objectives.gan import GAN
-from limner.train import Budget, Player, Run, State, train
+from limner.train import Budget, Pace, Player, Run, State, train
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 pytestmark = pytest.mark.usefixtures("free_looks")
@@ -49,8 +50,23 @@ def trained(kit: Any, steps: int, watched: bool = True, **more: Any) -> tuple[St
     return state, list(events)
 
 
-def test_a_healthy_run_raises_no_alarm_and_learns(kit: Any) -> None:
-    state, events = trained(kit, 300)
+@pytest.fixture(scope="module")
+def healthy(kit: Any) -> tuple[State, list[Event]]:
+    """A training that went well, to be copied and spoilt."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pace, "took", lambda *_: 0.0)
+        return trained(kit, 300)
+
+
+def renewed(healthy: tuple[State, list[Event]]) -> State:
+    """Its state without a history."""
+    state = copy.deepcopy(healthy[0])
+    state.history.clear()
+    return state
+
+
+def test_a_healthy_run_raises_no_alarm_and_learns(healthy: tuple[State, list[Event]]) -> None:
+    state, events = healthy
     assert alarms(events) == {}
     scores = [event.score for event in events if isinstance(event, Scores)]
     assert len(scores) == 11 and scores[-1] < 0.3 * scores[0]
@@ -72,9 +88,8 @@ def test_watching_changes_nothing(kit: Any) -> None:
     assert kit.differences(watched, alone) == []
 
 
-def test_a_generator_that_comes_to_ignore_its_code_is_a_collapse(kit: Any) -> None:
-    state, _ = trained(kit, 300)
-    state.history.clear()
+def test_a_generator_that_comes_to_ignore_its_code_is_a_collapse(kit: Any, healthy: Any) -> None:
+    state = renewed(healthy)
 
     def ignore(k: int) -> None:
         if k == 2:
@@ -93,10 +108,9 @@ def test_a_generator_that_never_changes_makes_no_progress(kit: Any) -> None:
     assert alarms(events)["no progress"].nimg == 600
 
 
-def test_fifty_images_learnt_by_heart_are_over_fitting(kit: Any) -> None:
+def test_fifty_images_learnt_by_heart_are_over_fitting(kit: Any, healthy: Any) -> None:
     """A critic told 50 pictures from others like them can only know them by heart; the samples then get worse."""
-    state, _ = trained(kit, 300)
-    state.history.clear()
+    state = renewed(healthy)
     known, others = kit.pictures(50, seed=5), kit.pictures(300, seed=1)
     _learn_by_heart(state, known, kit.pictures(200, seed=9))
 
@@ -108,8 +122,7 @@ def test_fifty_images_learnt_by_heart_are_over_fitting(kit: Any) -> None:
     events = list(monitor(looks(worse), state, known, others, n=256))
     assert state.history[-1]["critic gap"] > 0.5
     assert alarms(events)["over-fitting"].nimg == 1000, "seen at three looks in a row"
-    fresh, _ = trained(kit, 300)
-    fresh.history.clear()
+    fresh = renewed(healthy)
     honest = list(monitor(looks(), fresh, kit.pictures(1000), others, n=256))
     assert fresh.history[-1]["critic gap"] < 0.5 and "over-fitting" not in alarms(honest)
 
@@ -119,7 +132,7 @@ def _learn_by_heart(state: State, known: Any, others: Any) -> None:
     critic = state.averaged["critic"].requires_grad_()
     optimizer = torch.optim.Adam(critic.parameters(), 2e-3)
     x, y = (torch.from_numpy(p.pixels).permute(0, 3, 1, 2) / 127.5 - 1 for p in (known, others))
-    for _ in range(300):
+    for _ in range(200):
         optimizer.zero_grad()
         real, fake = critic(x), critic(y)
         (torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean()).backward()

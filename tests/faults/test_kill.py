@@ -20,7 +20,7 @@ from limner import likeness
 from limner.core import store
 
 DRIVER = Path(__file__).with_name("driver.py")
-IMAGES = 400
+IMAGES = 240
 
 
 class Sessions:
