@@ -235,8 +235,9 @@ def test_pages_are_plain(page: Page) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.path.name)
 @pytest.mark.usefixtures("own_classes")
-def test_commands_work(page: Page, desk: Path) -> None:
+def test_commands_work(page: Page, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of a page, in order, on made-up photographs and with budgets cut to seconds."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))  # for the processes of --devices
     write_files(page, desk)
     made_up_photographs(desk / "photos")
     shutil.make_archive("photos", "zip", desk, "photos")
@@ -268,7 +269,7 @@ def shortened(words: list[str]) -> list[str]:
 def made_up_photographs(folder: Path) -> None:
     """Two classes in two splits: bright above, bright on the left."""
     rng = np.random.default_rng(0)
-    for number in range(80):
+    for number in range(240):
         pixels = rng.integers(0, 90, (72, 72, 3), dtype=np.uint8)
         pixels[(slice(36), slice(None)) if number % 2 else (slice(None), slice(36))] += 120
         split, flower = ("test", "train")[number // 2 % 2], ("rose", "tulip")[number % 2]
