@@ -13,13 +13,14 @@ import torch
 
 from limner.core import store
 from limner.core.latent import Gaussian
+from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.core.spec import options
 from limner.data.batches import Batches
 from limner.data.images import Images
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.gan import GAN
-from limner.train import Pace, Run, State
+from limner.train import Run, State
 
 CPU = torch.device("cpu")
 TINY = {"width": 4, "widest": 8, "depth": 2, "features": 8, "dropout": 0.3}

@@ -21,6 +21,7 @@ from limner.core.errors import UserError
 from limner.core.events import Look, Progress
 from limner.core.latent import Gaussian
 from limner.core.optim import SGD
+from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.data.batches import Batches
 from limner.data.images import Images
@@ -29,7 +30,7 @@ from limner.models.plain import PlainCritic, PlainGenerator
 from limner.models.residual import ResidualCritic, ResidualGenerator
 from limner.objectives.gan import GAN
 from limner.objectives.penalties import R1, R2, GradientPenalty
-from limner.train import Budget, Pace, Player, Run, State, train
+from limner.train import Budget, Player, Run, State, train
 
 IMAGE, CPU = Image(1, 8, 8), torch.device("cpu")
 

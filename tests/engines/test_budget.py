@@ -11,8 +11,9 @@ import pytest
 from limner.core.errors import UserError
 from limner.core.events import Event, Finished, Look, Progress
 from limner.core.optim import Adam
+from limner.core.pace import Pace
 from limner.core.schedule import Ramp
-from limner.train import Budget, Pace, Player, train
+from limner.train import Budget, Player, train
 
 
 @pytest.mark.usefixtures("free_looks")

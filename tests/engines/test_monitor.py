@@ -13,11 +13,12 @@ import torch
 from limner.core.events import Alarm, Event, Look, Preview, Scores
 from limner.core.latent import Gaussian
 from limner.core.optim import Adam
+from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.monitor import monitor
 from limner.objectives.gan import GAN
-from limner.train import Budget, Pace, Player, Run, State, train
+from limner.train import Budget, Player, Run, State, train
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 pytestmark = pytest.mark.usefixtures("free_looks")

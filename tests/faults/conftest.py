@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from limner.core.pace import Pace
 from limner.project import Project
-from limner.train import Budget, Pace
+from limner.train import Budget
 
 
 @pytest.fixture(scope="session")

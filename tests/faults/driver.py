@@ -20,13 +20,14 @@ import torch.utils.tensorboard
 from limner import project as project_module
 from limner.core.latent import Gaussian
 from limner.core.optim import Adam
+from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.core.spec import spec
 from limner.data.images import Images
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.gan import GAN
 from limner.project import Project, Settings
-from limner.train import Budget, Pace, Player, Run
+from limner.train import Budget, Player, Run
 
 
 def pictures() -> Images:
