@@ -3,8 +3,8 @@
     python benchmarks/quality.py digits --for 90s
     python benchmarks/quality.py mnist fashion flowers --for 5m --recipe default textbook --seeds 0 1 2
 
-MNIST, Fashion-MNIST and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built in. Recipes
-take turns on the same machine for the same seconds; nothing else should run. Scores are taken against the test split
+MNIST, Fashion-MNIST and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built in.
+Recipes take turns on the same machine for the same seconds; nothing else should run. Scores are taken against the test split
 joined by training images where that is small, on in-domain features and on those of --features, and appended to
 benchmarks/quality.md with seed, machine and date.
 """

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import platform
 import resource
@@ -20,7 +21,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -39,6 +40,9 @@ from limner.recipes.base import Facts, plan
 from limner.train import Budget, Run, State, train
 
 FAMILIES = ("plain", "dense", "dcgan", "light", "residual")
+ROW = (
+    "| {family} | {size} | {batch} | {precision} | {limner:.0f} | {textbook:.0f} | {ratio:.1f}× | {mib:.0f} | {peak:.0%} |"
+)
 ROUND = 6.0
 """Seconds of one timed round."""
 
@@ -175,19 +179,19 @@ def main() -> None:
     if given.here:
         print(json.dumps(case(given.families[0], given.sizes[0], given.batch[0])))
         return
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}")
-    print(f"{'family':9} {'size':>4} {'batch':>5} {'':5} {'limner':>8} {'textbook':>8} {'ratio':>6} {'MiB':>6} {'of peak':>7}")
-    for row in rows(given.families, given.sizes, given.batch, lambda *a: [sys.executable, __file__, *a]):
-        print("{family:9} {size:4} {batch:5} {precision:5} {limner:8.0f} {textbook:8.0f} {ratio:5.1f}× {mib:6.0f} {peak:6.0%}".format(**row), flush=True)
+    machine = f"{torch.get_num_threads()} threads {platform.machine()}, torch {torch.__version__}"
+    print(f"{machine}, {time.strftime('%Y-%m-%d')}\n")
+    print("| family | size | batch | arithmetic | Limner, images/s | textbook | ratio | MiB | of peak |")
+    print("|" + " --- |" * 9)
+    for family, size, batch in itertools.product(given.families, given.sizes, given.batch):
+        print(ROW.format(**measured(family, size, batch)), flush=True)
 
 
-def rows(families: list[str], sizes: list[int], batches: list[int], command: Callable[..., list[str]]) -> Iterator[dict[str, float | str]]:
-    """Every case, one process after the other."""
-    for family in families:
-        for size in sizes:
-            for batch in batches:
-                done = subprocess.run(command(family, "--sizes", str(size), "--batch", str(batch), "--here"), capture_output=True, text=True, check=True)
-                yield json.loads(done.stdout.splitlines()[-1])
+def measured(family: str, size: int, batch: int) -> dict[str, float | str]:
+    """A case in a process of its own, so that its peak memory is its own."""
+    command = [sys.executable, __file__, family, "--sizes", str(size), "--batch", str(batch), "--here"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

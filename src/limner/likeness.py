@@ -125,11 +125,11 @@ class Likeness:
             path = torch.cat([self.generator.latent.between(here, there, t / steps) for t in range(steps)])
             yield from self.decode(path, None if told is None else told.repeat(steps))
 
-    def save(self, path: Path) -> Path:
+    def save(self, path: str | Path) -> Path:
         """Write the model file."""
         tensors = {f"{role}.{k}": v for role, net in self.nets.items() for k, v in net.state_dict().items()}
         nets = {role: spec(net) for role, net in self.nets.items()}
-        return store.save_model(path, self.header | {"nets": nets, "names": list(self.names)}, tensors)
+        return store.save_model(Path(path), self.header | {"nets": nets, "names": list(self.names)}, tensors)
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> Likeness:

@@ -148,7 +148,7 @@ def _spread(features: Tensor) -> float:
 def _collapsed(history: History) -> str:
     """Samples that hardly differ, after a tenth of the run."""
     last = [h for h in history if h["share"] > 0.1][-2:]
-    if len(last) < 2 or not all(h["diversity"] < 0.5 and h["coverage"] < 0.3 for h in last):
+    if len(history) < 4 or len(last) < 2 or not all(h["diversity"] < 0.5 and h["coverage"] < 0.3 for h in last):
         return ""
     return (
         f"the samples vary {last[-1]['diversity']:.0%} as much as real images and cover {last[-1]['coverage']:.0%} "

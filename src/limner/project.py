@@ -31,7 +31,7 @@ from limner.core import parallel, store
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
 from limner.core.pixels import enlarge, save_png
-from limner.core.spec import Spec, build
+from limner.core.spec import Spec, build, load_user_file
 from limner.curve import draw_curve
 from limner.data.batches import Batches
 from limner.data.images import Images
@@ -97,6 +97,8 @@ class Project:
             budget = Budget(**said.pop("budget"))
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
             settings = Settings(**values, budget=budget)
+            for file in settings.files:
+                load_user_file(str(folder / file))
             build(settings.run, Run)
         except (ValueError, TypeError, AttributeError, KeyError, UserError) as error:
             raise UserError(f"{path} is damaged ({error}); restore it, or begin again with another --out") from error

@@ -43,7 +43,7 @@ class Player:
     clip_value: largest entry of the gradient, none for any
     """
 
-    optimizer: Optimizer = Adam()  # noqa: RUF009 (frozen)
+    optimizer: Optimizer = Adam()
     steps: int = 1
     clip_norm: float | None = None
     clip_value: float | None = None

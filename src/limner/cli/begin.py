@@ -71,15 +71,12 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
 
 def reopen(wish: Wish) -> tuple[Project, Images]:
     """A run folder that is there, and the data it was begun with."""
-    from limner.core.spec import load_user_file
     from limner.project import Project
 
     if wish.assignments or wish.recipe:
         given = f"--recipe {wish.recipe}" if wish.recipe else f"-o {wish.assignments[0]}"
         raise UserError(f"{given}: a run is gone on with as it was begun; leave it out, or begin another --out")
     project = Project.open(wish.out)
-    for file in project.settings.files:
-        load_user_file(str(wish.out / file))
     if wish.seconds or wish.images:
         project = project.extend(_budget(wish))
     shape = next(iter(project.settings.run["nets"].values()))["image"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from limner.cli.flags import device_flag, examples, json_flag, pick_device, seed_flag
+from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.pictures import gathered, splits
 from limner.cli.show import emit, line, progress, remark
 from limner.cli.values import COUNT
@@ -38,11 +38,20 @@ if TYPE_CHECKING:
     help="in-domain (trained once on DATA, then cached), random, inception, or a file of weights.",
 )
 @click.option("--split", metavar="NAME", help="The real pictures. Default: test, or train where there is no test.")
+@with_flag
 @device_flag
 @seed_flag
 @json_flag
 def evaluate(
-    model: str, data: str, count: int, features: str, split: str | None, device: str, seed: int, as_json: bool
+    model: str,
+    data: str,
+    count: int,
+    features: str,
+    split: str | None,
+    files: tuple[str, ...],
+    device: str,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """Score MODEL, a model.safetensors or a run folder, against the real pictures in DATA.
 
@@ -51,6 +60,7 @@ def evaluate(
     from limner.evaluate import Scored, table
     from limner.likeness import load
 
+    load_files(files)
     likeness = load(model, pick_device(device))
     real, train = _pictures(data, likeness, split)
     last = _scored(likeness, real, train, features, count, seed)

@@ -19,6 +19,9 @@ device_flag = click.option(
 )
 seed_flag = click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same result.")
 size_flag = click.option("--size", type=SIZE, metavar="N|HxW", help="Pixels: 64, or 96x64 for 96 high, 64 wide.")
+with_flag = click.option(
+    "--with", "files", multiple=True, metavar="FILE.py", help="Your own file, with the networks MODEL is made of."
+)
 split_flag = click.option("--split", metavar="NAME", help="Which part of the data: train, test, ...")
 channels_flag = click.option(
     "--channels", type=click.IntRange(1, 4), help="1 grey, 2 grey + alpha, 3 colour, 4 colour + alpha."
@@ -28,6 +31,14 @@ channels_flag = click.option(
 def examples(*lines: str) -> str:
     """The end of a verb's help: lines to copy."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def load_files(files: tuple[str, ...]) -> None:
+    """Import the files of `--with`."""
+    from limner.core.spec import load_user_file
+
+    for file in files:
+        load_user_file(file)
 
 
 def pick_device(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.flags import device_flag, examples, json_flag, pick_device, seed_flag
+from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.show import emit, line, progress, writing
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
@@ -45,6 +45,7 @@ GRID_SIDE = 512
 )
 @click.option("--out", metavar="X.png|X.npz|FOLDER/", help="A grid, an array with its labels, or single files.")
 @click.option("--walk", metavar="X.gif", help="A moving picture: from code to code and back to the first.")
+@with_flag
 @seed_flag
 @device_flag
 @json_flag
@@ -55,6 +56,7 @@ def sample(
     truncation: float,
     out: str | None,
     walk: str | None,
+    files: tuple[str, ...],
     seed: int,
     device: str,
     as_json: bool,
@@ -66,6 +68,7 @@ def sample(
         raise UserError(f"--walk {walk}: a walk is a GIF; write --walk {Path(walk).stem or 'walk'}.gif")
     from limner.likeness import load
 
+    load_files(files)
     likeness = load(model, pick_device(device))
     written: list[Path] = []
     if out is not None:

@@ -48,4 +48,4 @@ class Pace:
     def took(self, seconds: float, device: torch.device) -> float:
         """A look took this long, in the slowest process; the seconds to keep free for the last one."""
         self._taken.append(parallel.agree(seconds, False, device)[0])
-        return min(self._taken)
+        return min(self._taken[1:], default=0.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -17,6 +18,7 @@ import pkgutil
 import sys
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from limner.core.errors import UserError, unknown
@@ -151,7 +153,14 @@ def parse(text: str) -> Any:
 
 def load_user_file(path: str) -> None:
     """Import a user's own Python file, so that what it registers joins the catalogue."""
-    name = f"limner_user_{abs(hash(path)):x}"
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"--with {path}: {(error.strerror or str(error)).lower()}; give a Python file") from None
+    # Named after its content: the copy in a run folder is the same module as the original.
+    name = f"limner_user_{hashlib.blake2b(content, digest_size=8).hexdigest()}"
+    if name in sys.modules:
+        return
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise UserError(f"--with {path}: not a Python file")
@@ -159,9 +168,8 @@ def load_user_file(path: str) -> None:
     sys.modules[name] = module
     try:
         found.loader.exec_module(module)
-    except FileNotFoundError:
-        raise UserError(f"--with {path}: there is no such file") from None
     except Exception as error:
+        del sys.modules[name]
         raise UserError(f"--with {path}: {type(error).__name__}: {error}") from error
 
 

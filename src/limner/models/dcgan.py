@@ -5,6 +5,8 @@ Each stage halves or doubles the resolution by one 4×4 convolution with stride 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -49,7 +51,7 @@ class Trunk(nn.Sequential):
         sizes = pyramid(image)
         channels = [image.channels, *reversed(widths(len(sizes) - 1, width, widest))]
         layers: list[nn.Module] = []
-        for k, (into, out) in enumerate(zip(channels, channels[1:], strict=False)):
+        for k, (into, out) in enumerate(pairwise(channels)):
             height, width_ = sizes[-1 - k]
             layers.append(nn.ZeroPad2d((0, width_ % 2, 0, height % 2)))
             layers.append(shrink(into, out))

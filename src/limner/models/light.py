@@ -7,6 +7,7 @@ nothing is computed at full size, and has no norm, so a gradient penalty can be 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -58,7 +59,7 @@ class Trunk(nn.Module):
         super().__init__()
         sizes = pyramid(image)
         channels = [image.channels, *reversed(widths(len(sizes) - 1, width, widest))]
-        self.downs = nn.ModuleList(Down(*s) for s in zip(channels, channels[1:], strict=False))
+        self.downs = nn.ModuleList(Down(*s) for s in pairwise(channels))
         self.last = nn.Linear(channels[-1] * sizes[0][0] * sizes[0][1], out)
 
     def forward(self, x: Pictures) -> Float[Tensor, "n d"]:

@@ -8,6 +8,7 @@ and by projection in the critic (Miyato & Koyama 2018).
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -74,7 +75,7 @@ class Trunk(nn.Module):
         sizes = pyramid(image)
         channels = list(reversed(widths(len(sizes), width, widest)))
         layers: list[nn.Module] = [Conv(image.channels, channels[0])]
-        for into, wider in zip(channels, channels[1:], strict=False):
+        for into, wider in pairwise(channels):
             layers += [Leak(), Down(into, wider), *(Residual(wider) for _ in range(blocks))]
         self.body = nn.Sequential(*layers, Leak(), nn.Flatten())
         self.last = nn.Linear(channels[-1] * sizes[0][0] * sizes[0][1], out)

@@ -49,6 +49,9 @@ class Objective:
 class Game:
     """An adversarial loss as two functions of logits, each (n,), (n,) → (n,)."""
 
+    pairs: ClassVar[bool] = True
+    """Whether the generator's side looks at real logits; where it does not, real images need not be judged for it."""
+
     def critic(self, real: Logits, fake: Logits) -> Logits:
         """What the critic makes small."""
         raise NotImplementedError

@@ -15,6 +15,8 @@ from limner.objectives.base import Game, Logits
 class Minimax(Game):
     """The original zero-sum game (Goodfellow et al. 2014, eq. 1): weak gradients when the critic wins."""
 
+    pairs = False
+
     def critic(self, real: Logits, fake: Logits) -> Logits:
         return softplus(-real) + softplus(fake)
 
@@ -26,6 +28,8 @@ class Minimax(Game):
 @dataclass(frozen=True)
 class NonSaturating(Game):
     """The generator maximises log D instead (Goodfellow et al. 2014, section 3)."""
+
+    pairs = False
 
     def critic(self, real: Logits, fake: Logits) -> Logits:
         return softplus(-real) + softplus(fake)
@@ -39,6 +43,8 @@ class NonSaturating(Game):
 class LeastSquares(Game):
     """Squared error to 1 for real and 0 for fake (Mao et al. 2017, eq. 9)."""
 
+    pairs = False
+
     def critic(self, real: Logits, fake: Logits) -> Logits:
         return ((real - 1).square() + fake.square()) / 2
 
@@ -51,6 +57,8 @@ class LeastSquares(Game):
 class Hinge(Game):
     """Only logits inside the margin count (Lim & Ye 2017; Miyato et al. 2018, eq. 16–17)."""
 
+    pairs = False
+
     def critic(self, real: Logits, fake: Logits) -> Logits:
         return relu(1 - real) + relu(1 + fake)
 
@@ -62,6 +70,8 @@ class Hinge(Game):
 @dataclass(frozen=True)
 class Wasserstein(Game):
     """Difference of means (Arjovsky et al. 2017, eq. 2); needs a Lipschitz critic: clip or penalise."""
+
+    pairs = False
 
     def critic(self, real: Logits, fake: Logits) -> Logits:
         return fake - real

@@ -6,6 +6,7 @@ The generator moves first; the critic then judges the same fakes, so that they a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ class GAN(Objective):
 
     game: Game = Relativistic()
     penalties: tuple[Penalty, ...] = (R1(), R2())
-    players = {"generator": ("generator",), "critic": ("critic",)}
+    players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator",), "critic": ("critic",)}
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         return self.generator_terms(nets, batch, at) if turn == "generator" else self.critic_terms(nets, batch, at)
@@ -41,7 +42,7 @@ class GAN(Objective):
         fake = generator(at.codes(generator.latent), batch.label)
         at.kept["fake"] = fake.detach()
         fake_logits = critic(at.seen(fake), batch.label)
-        real_logits = fake_logits.detach() if self.ignores_real else critic(at.seen(batch.x), batch.label)
+        real_logits = critic(at.seen(batch.x), batch.label) if self.game.pairs else fake_logits.detach()
         return {"game": self.game.generator(real_logits, fake_logits)}
 
     def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
@@ -64,8 +65,3 @@ class GAN(Objective):
     def confidence(self, real: Logits, fake: Logits) -> Logits:
         """Positive where the critic takes a real image for real: where 0 means nothing, for more real than its fake."""
         return real if isinstance(self.game, (Minimax, NonSaturating, Hinge)) else real - fake
-
-    @property
-    def ignores_real(self) -> bool:
-        """Whether the generator's loss is blind to real images, which then need not be judged."""
-        return not isinstance(self.game, Relativistic)

@@ -15,7 +15,7 @@ import torch
 
 from limner.core.errors import unknown
 from limner.core.pixels import Image
-from limner.core.spec import Spec, check, override, spec
+from limner.core.spec import Spec, catalog, check, override, spec
 from limner.models.base import ROLES
 from limner.train import Run
 
@@ -70,13 +70,17 @@ def plan(name: str, facts: Facts, assignments: tuple[str, ...] = ()) -> Spec:
         raise unknown("recipe", name, known)
     run = check(known[name](facts), Run)
     for assignment in assignments:
-        for whole in _spelled_out(assignment, run):
+        for whole in _spelled_out(assignment, run, facts):
             run = override(run, whole, Run)
     return run
 
 
-def _spelled_out(assignment: str, run: Spec) -> list[str]:
-    path = assignment.partition("=")[0].strip()
+def _spelled_out(assignment: str, run: Spec, facts: Facts) -> list[str]:
+    path, _, value = (part.strip() for part in assignment.partition("="))
+    if path in ROLES and value.isidentifier() and value in catalog(ROLES[path]):
+        shape = facts.image
+        told = f"Image({shape.channels}, {shape.height}, {shape.width})"
+        return [f"nets.{path}={value}(image={told}, classes={facts.classes})"]
     if path.split(".")[0] in ROLES:
         return [f"nets.{assignment}"]
     if path == "lr":

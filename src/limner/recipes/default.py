@@ -11,7 +11,7 @@ FEW = 8_000
 
 @recipe
 def default(facts: Facts) -> Spec:
-    """Light networks, the relativistic game with R1 and R2, labels where there are some, DiffAugment where images are few.
+    """Light networks, relativistic game, R1 and R2; labels where there are some, DiffAugment where images are few.
 
     Chosen by distance at equal seconds (`benchmarks/quality.py`). 28×28 digits are readable after a minute on two
     CPU cores; 64×64 photographs take tens of minutes there, and minutes on a GPU, where the networks are wider.
