@@ -4,15 +4,14 @@
     python benchmarks/quality.py mnist fashion flowers --for 5m --recipe default textbook --seeds 0 1 2
 
 MNIST, Fashion-MNIST and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built in.
-Recipes take turns on the same machine for the same seconds; nothing else should run. Scores are taken against the test split
-joined by training images where that is small, on in-domain features and on those of --features, and appended to
-benchmarks/quality.md with seed, machine and date.
+Recipes take turns on the same machine for the same seconds; nothing else should run. Samples are scored against the
+test split (the training split where the test split has under 2,000 images) on in-domain features and, where there is
+a file of weights for the data, on those. Rows are appended to benchmarks/quality.md with seed, machine and date.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import tempfile
 import time
@@ -85,7 +84,7 @@ def row(name: str, recipe: str, seconds: float, seed: int, shared: Path, out: Pa
     weights = shared / WEIGHTS.get(name, "none")
     theirs = scores(out, real, other, str(weights), seed, n)["FrechetDistance"] if weights.exists() else None
     cells += [f"{theirs.value:.2f} {weights.stem.split('-')[0]}", f"{theirs.floor:.2f}"] if theirs else ["–", "–"]
-    cells += [f"{os.cpu_count()} cores {platform.machine()}, torch {torch.__version__}", time.strftime("%Y-%m-%d")]
+    cells += [f"{torch.get_num_threads()} cores {platform.machine()}, torch {torch.__version__}", time.strftime("%Y-%m-%d")]
     return "| " + " | ".join(cells) + " |"
 
 
