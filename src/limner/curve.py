@@ -23,7 +23,7 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
     for name in [n for n in scores if n != "kernel distance"]:
         lower.plot(*zip(*scores[name], strict=True), label=name, linewidth=1.2, marker=".", alpha=0.8)
     lower.set_ylim(-0.1, 1.5)
-    lower.set_ylabel("coverage, diversity, gap")
+    lower.set_ylabel("coverage, diversity, gap (standard deviations)")
     if "kernel distance" in scores:
         right = lower.twinx()
         distance = zip(*scores["kernel distance"], strict=True)

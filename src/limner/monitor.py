@@ -98,7 +98,7 @@ class Watch:
 
     @torch.no_grad()
     def _draw(self) -> tuple[Tensor, Tensor | None]:
-        """Samples of the averaged generator, told the held-out images' labels."""
+        """Samples of the averaged generator, told training images' labels."""
         net = self._state.averaged["generator"]
         assert isinstance(net, Generator)
         z = net.latent.sample(self._n, generator(self._seed, 0, "monitor", self._state.device))
@@ -107,8 +107,11 @@ class Watch:
         return torch.cat(parts), label
 
     def _labels(self, net: Generator) -> Tensor | None:
-        """Classes in turn."""
-        return torch.arange(self._n, device=self._state.device) % net.classes if net.classes else None
+        """The labels of training images, so that classes are as frequent as they are there."""
+        if not net.classes:
+            return None
+        known = self._train.label if self._train.label is not None else torch.full((1,), -1, device=self._state.device)
+        return known.repeat(-(-self._n // len(known)))[: self._n]
 
     @torch.no_grad()
     def _scores(self, fake: Tensor, label: Tensor | None) -> dict[str, float]:
@@ -121,15 +124,14 @@ class Watch:
         }
         critic = self._state.averaged["critic"] if "critic" in self._state.nets else None
         if isinstance(critic, Critic):
-            values["critic gap"] = self._gap(critic, fake, label)
+            values["critic gap"] = self._gap(critic)
         return values
 
-    def _gap(self, critic: Critic, fake: Tensor, label: Tensor | None) -> float:
-        """How much more real the critic finds training than held-out images, against fake ones: 0 to about 1."""
-        train = critic(self._train.x, self._train.label).mean()
-        held = critic(self._held_out.x, self._held_out.label).mean()
-        made = critic(fake, label).mean()
-        return float((train - held) / (train - made).abs().clamp_min(1e-6))
+    def _gap(self, critic: Critic) -> float:
+        """How much more real the critic finds training than held-out images, in standard deviations of its logits."""
+        train = critic(self._train.x, self._train.label)
+        held = critic(self._held_out.x, self._held_out.label)
+        return float((train.mean() - held.mean()) / torch.cat([train, held]).std().clamp_min(1e-6))
 
     def _part(self, pictures: Pictures, purpose: str) -> Part:
         """A fixed draw, without repetition."""
@@ -166,8 +168,8 @@ def _overfit(history: History) -> str:
     if not all(h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > 1.3 * best for h in last):
         return ""
     return (
-        f"the critic finds training images much more real than held-out ones (gap {last[-1]['critic gap']:.0%}) and "
-        f"the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
+        f"the critic finds training images {last[-1]['critic gap']:.1f} standard deviations more real than held-out ones, "
+        f"and the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
         f"{last[0]['nimg']:,.0f} images); stop here, add data, or -o augment=DiffAugment"
     )
 
