@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ class Average:
     """
 
     def __init__(self, nets: nn.ModuleDict, halflife: float, warmup: float = 0.05) -> None:
-        self.nets = cast(nn.ModuleDict, copy.deepcopy(nets)).requires_grad_(False).eval()
+        self.nets = copy.deepcopy(nets).requires_grad_(False).eval()
         self.halflife, self.warmup = halflife, warmup
         self._pairs = _pairs(self.nets, nets)
 
@@ -27,7 +26,7 @@ class Average:
         halflife = min(self.halflife, self.warmup * nimg)
         weight = 1 - 0.5 ** (seen / max(halflife, 1e-8))
         averages, sources, counts, counted = self._pairs
-        torch._foreach_lerp_(averages, sources, weight)
+        torch._foreach_lerp_(averages, sources, weight)  # pyright: ignore[reportPrivateUsage]
         for old, new in zip(counts, counted, strict=True):
             old.copy_(new)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -141,7 +142,7 @@ class AdamW(Adam):
         return torch.optim.AdamW(list(weights), fused=True, **_moments(self))
 
 
-def _moments(adam: Adam) -> dict[str, object]:
+def _moments(adam: Adam) -> dict[str, Any]:
     return {
         "lr": adam.rate(0),
         "betas": (adam.beta1, adam.beta2),

@@ -35,7 +35,8 @@ class Facts:
         """bf16 where the hardware multiplies it natively, fp32 elsewhere."""
         if self.device == "cuda":
             return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-        return "bf16" if self.device == "cpu" and torch.cpu._is_avx512_bf16_supported() else "fp32"
+        native = torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]
+        return "bf16" if self.device == "cpu" and native else "fp32"
 
     def net(self, name: str, **options: object) -> Spec:
         """The spec of a network for this data."""
