@@ -84,7 +84,8 @@ def row(name: str, recipe: str, seconds: float, seed: int, shared: Path, out: Pa
     weights = shared / WEIGHTS.get(name, "none")
     theirs = scores(out, real, other, str(weights), seed, n)["FrechetDistance"] if weights.exists() else None
     cells += [f"{theirs.value:.2f} {weights.stem.split('-')[0]}", f"{theirs.floor:.2f}"] if theirs else ["–", "–"]
-    cells += [f"{torch.get_num_threads()} cores {platform.machine()}, torch {torch.__version__}", time.strftime("%Y-%m-%d")]
+    machine = f"{torch.get_num_threads()} × {platform.machine()}, torch {torch.__version__}"
+    cells += [machine, time.strftime("%Y-%m-%d")]
     return "| " + " | ".join(cells) + " |"
 
 

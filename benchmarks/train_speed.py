@@ -41,7 +41,8 @@ from limner.train import Budget, Run, State, train
 
 RECIPES = {"light": "default"}
 FAMILIES = ("plain", "dense", "dcgan", "light", "residual")
-ROW = "| {family} | {size} | {batch} | {precision} | {limner:.0f} | {textbook:.0f} | {ratio:.1f}× | {mib:.0f} | {peak:.0%} |"
+CELLS = ("family", "size", "batch", "precision", "limner:.0f", "textbook:.0f", "ratio:.1f", "mib:.0f", "peak:.0%")
+ROW = "| " + " | ".join("{" + cell + "}" for cell in CELLS) + " |"
 ROUND = 6.0
 """Seconds of one timed round."""
 

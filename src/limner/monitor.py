@@ -168,8 +168,8 @@ def _overfit(history: History) -> str:
     if not all(h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > 1.3 * best for h in last):
         return ""
     return (
-        f"the critic finds training images {last[-1]['critic gap']:.1f} standard deviations more real than held-out ones, "
-        f"and the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
+        f"the critic finds training images {last[-1]['critic gap']:.1f} standard deviations more real than held-out "
+        f"ones, and the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
         f"{last[0]['nimg']:,.0f} images); stop here, add data, or -o augment=DiffAugment"
     )
 
