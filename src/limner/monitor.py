@@ -169,8 +169,8 @@ def _overfit(history: History) -> str:
         return ""
     return (
         f"the critic finds training images {last[-1]['critic gap']:.1f} standard deviations more real than held-out "
-        f"ones, and the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting (seen since "
-        f"{last[0]['nimg']:,.0f} images); stop here, add data, or -o augment=DiffAugment"
+        f"ones, and the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting "
+        f"(seen since {last[0]['nimg']:,.0f} images); stop here, add data, or -o augment=DiffAugment"
     )
 
 
