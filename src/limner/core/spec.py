@@ -155,12 +155,12 @@ def load_user_file(path: str) -> None:
     """Import a user's own Python file, so that what it registers joins the catalogue."""
     try:
         content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"--with {path}: there is no such file") from None
     except OSError as error:
         raise UserError(f"--with {path}: {(error.strerror or str(error)).lower()}; give a Python file") from None
     # Named after its content: the copy in a run folder is the same module as the original.
     name = f"limner_user_{hashlib.blake2b(content, digest_size=8).hexdigest()}"
-    if name in sys.modules:
-        return
     found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise UserError(f"--with {path}: not a Python file")
