@@ -16,7 +16,7 @@ LAYERS = (
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
     {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve"},
     {"project", "recipes"},
-    {"cli", "studio", "verify"},
+    {"cli", "studio", "proofs", "verify"},
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]
 ALLOWED_SIDEWAYS = {("goals", "operators")}

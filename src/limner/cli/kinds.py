@@ -12,6 +12,7 @@ HOMES = {
     "Generator": "limner.models.base",
     "Encoder": "limner.models.base",
     "Critic": "limner.models.base",
+    "Distance": "limner.distances.base",
     "Objective": "limner.objectives.base",
     "Game": "limner.objectives.base",
     "Penalty": "limner.objectives.base",

@@ -1,0 +1,1 @@
+"""Reruns of published and exact results, one file a system: ours beside theirs."""
