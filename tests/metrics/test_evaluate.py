@@ -16,7 +16,7 @@ from limner.core.pixels import to_float
 from limner.data.images import Images
 from limner.evaluate import Draw, Scored, evaluate, table
 from limner.metrics.base import Extractor
-from limner.metrics.features import RandomFeatures
+from limner.metrics.fixed import RandomFeatures
 from limner.metrics.frechet import FrechetDistance
 from limner.metrics.neighbours import Coverage
 

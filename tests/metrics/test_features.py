@@ -15,9 +15,11 @@ from limner.core.errors import UserError
 from limner.core.pixels import to_float
 from limner.data.images import Images
 from limner.metrics.base import Extractor
-from limner.metrics.features import RandomFeatures, at_most, choose, three_channels
+from limner.metrics.features import choose
+from limner.metrics.fixed import RandomFeatures
 from limner.metrics.frechet import FrechetDistance
 from limner.metrics.indomain import InDomain, moved
+from limner.metrics.inputs import at_most, three_channels
 from limner.metrics.kernel import KernelDistance
 from limner.metrics.neighbours import Coverage
 

@@ -27,7 +27,7 @@ from limner.core.pixels import to_float
 from limner.core.rng import derived, generator
 from limner.data.images import Images as Data
 from limner.metrics.base import Extractor, Features, Images
-from limner.metrics.features import at_most, cache_folder, digest_of, three_channels
+from limner.metrics.inputs import at_most, cache_folder, digest_of, three_channels
 
 VERSION = 1
 LONGEST = 64

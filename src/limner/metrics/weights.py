@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from limner.core.errors import UserError
 from limner.core.spec import register
 from limner.metrics.base import Extractor, Features, Images
-from limner.metrics.features import digest_of, three_channels
 from limner.metrics.inception import Inception
+from limner.metrics.inputs import digest_of, three_channels
 from limner.metrics.lenet import LeNet5
 from limner.metrics.mobilenet import MobileNetV2
 

@@ -62,7 +62,7 @@ class Down(nn.Module):
         if x.shape[2] % 2 or x.shape[3] % 2:
             x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
         kernel = _spread(_spread(self.weight, 2), 3) / 4
-        return F.conv2d(x, kernel, self.bias, stride=2, padding=1)
+        return F.conv2d(x, _last(kernel), self.bias, stride=2, padding=1)
 
 
 class Conv(nn.Module):
@@ -75,7 +75,7 @@ class Conv(nn.Module):
 
     def forward(self, x: Maps) -> Maps:
         """(n, into, h, w) → (n, out, h, w)."""
-        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[2] // 2)
+        return F.conv2d(x, _last(self.weight), self.bias, padding=self.weight.shape[2] // 2)
 
 
 class Residual(nn.Module):
@@ -100,6 +100,12 @@ def _he(out: int, into: int, gain: float, kernel: int = 3) -> Tensor:
     """Weights that keep the variance through a leaky rectifier (He et al. 2015), times gain."""
     std = math.sqrt(2 / (1 + 0.2**2)) / math.sqrt(into * kernel * kernel)
     return torch.randn(out, into, kernel, kernel) * (std * gain)
+
+
+def _last(kernel: Tensor) -> Tensor:
+    """A kernel with channels last in memory, one channel included: what a convolution gives has its kernel's layout,
+    and a rectifier between two layouts walks memory five times as slowly."""
+    return kernel.clone(memory_format=torch.channels_last) if kernel.shape[1] == 1 else kernel
 
 
 def _spread(weight: Tensor, dim: int) -> Tensor:
