@@ -59,10 +59,37 @@ class Down(nn.Module):
 
     def forward(self, x: Maps) -> Maps:
         """(n, into, h, w) → (n, out, ⌈h/2⌉, ⌈w/2⌉)."""
-        if x.shape[2] % 2 or x.shape[3] % 2:
-            x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
         kernel = _spread(_spread(self.weight, 2), 3) / 4
-        return F.conv2d(x, _last(kernel), self.bias, stride=2, padding=1)
+        return F.conv2d(_even(x), _last(kernel), self.bias, stride=2, padding=1)
+
+
+class Grow(nn.Module):
+    """4×4 transposed convolution with stride 2, cut to an exact size: doubling with every weight free."""
+
+    def __init__(self, into: int, out: int, size: Size, gain: float = 1.0) -> None:
+        super().__init__()
+        # each output sees a quarter of the taps
+        self.weight = nn.Parameter(_he(into, out, gain * math.sqrt(4 * out / into), 4))
+        self.bias = nn.Parameter(torch.zeros(out))
+        self.size = size
+
+    def forward(self, x: Maps) -> Maps:
+        """(n, into, h, w) → (n, out, *size), size ≤ 2h × 2w."""
+        y = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
+        return y[:, :, : self.size[0], : self.size[1]]
+
+
+class Shrink(nn.Module):
+    """4×4 convolution with stride 2: halving that sees the finest grain, which averaging hides from a critic."""
+
+    def __init__(self, into: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_he(out, into, 1.0, 4))
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def forward(self, x: Maps) -> Maps:
+        """(n, into, h, w) → (n, out, ⌈h/2⌉, ⌈w/2⌉)."""
+        return F.conv2d(_even(x), _last(self.weight), self.bias, stride=2, padding=1)
 
 
 class Conv(nn.Module):
@@ -100,6 +127,12 @@ def _he(out: int, into: int, gain: float, kernel: int = 3) -> Tensor:
     """Weights that keep the variance through a leaky rectifier (He et al. 2015), times gain."""
     std = math.sqrt(2 / (1 + 0.2**2)) / math.sqrt(into * kernel * kernel)
     return torch.randn(out, into, kernel, kernel) * (std * gain)
+
+
+def _even(x: Maps) -> Maps:
+    """Odd sizes rounded up by a row and a column of zeros."""
+    high, wide = x.shape[2] % 2, x.shape[3] % 2
+    return F.pad(x, (0, wide, 0, high)) if high or wide else x
 
 
 def _last(kernel: Tensor) -> Tensor:

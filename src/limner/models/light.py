@@ -1,7 +1,8 @@
-"""Light convolutional networks for training in minutes on a CPU: no operation that can be done cheaper.
+"""Light convolutional networks for training in minutes on a CPU: few layers, none at full size.
 
-The generator doubles by folded convolutions under batch norm; the critic halves from its first layer on, so
-nothing is computed at full size, and has no norm, so a gradient penalty can be taken through it.
+The generator doubles by strided convolutions and ends in the colours; the critic halves from its first layer on and
+has no norm, so a gradient penalty can be taken through it. A label scales and shifts what the generator's norms
+give and never enters beside the code, where the networks could follow it alone and forget the code.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
-from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import Conv, Down, Up, leak, pyramid, widths
+from limner.models.base import Classes, Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
+from limner.models.layers import Grow, Maps, Shrink, leak, pyramid, widths
 
 
 @register
@@ -27,7 +28,7 @@ class LightGenerator(Generator):
     image: shape of what it makes
     latent: prior of its codes
     classes: how many labels it is told, 0 for none
-    width: channels at full size
+    width: channels at half size
     widest: most channels of any stage
     """
 
@@ -36,20 +37,38 @@ class LightGenerator(Generator):
     ) -> None:
         super().__init__()
         self.image, self.latent, self.classes = image, latent, classes
-        sizes = pyramid(image)
-        channels = widths(len(sizes), width, widest)
-        self.grid = (channels[0], *sizes[0])
-        self.entry = Entry(latent, classes, math.prod(self.grid))
-        self.ups = nn.ModuleList(Up(*s) for s in zip(channels, channels[1:], sizes[1:], strict=False))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in channels)
-        self.last = Conv(channels[-1], image.channels, gain=0.5)
+        *grids, whole = pyramid(image)
+        grids = grids or [whole]
+        channels = widths(len(grids), width, widest)
+        self.grid = (channels[0], *grids[0])
+        self.entry = Entry(latent, 0, math.prod(self.grid))
+        self.grows = nn.ModuleList(Grow(*s) for s in zip(channels, channels[1:], grids[1:], strict=False))
+        self.norms = nn.ModuleList(Norm(c, classes) for c in channels)
+        self.last = Grow(channels[-1], image.channels, whole, gain=0.5)
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
-        x = self.entry(z, label).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
-        x = leak(self.norms[0](x))
-        for up, norm in zip(self.ups, self.norms[1:], strict=False):
-            x = leak(norm(up(x)))
+        x = self.entry(z, None).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
+        x = leak(self.norms[0](x, label))
+        for grow, norm in zip(self.grows, self.norms[1:], strict=True):
+            x = leak(norm(grow(x), label))
         return self.last(x).tanh()
+
+
+class Norm(nn.Module):
+    """Batch norm whose scale and shift depend on the label (de Vries et al. 2017)."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.label = Classes(classes, 2 * channels, scale=0.3) if classes else None
+
+    def forward(self, x: Maps, label: Labels | None) -> Maps:
+        """(n, c, h, w) → (n, c, h, w)."""
+        x = self.norm(x)
+        if self.label is None:
+            return x
+        scale, shift = self.label(label, len(x)).to(x.dtype)[:, :, None, None].chunk(2, 1)
+        return torch.addcmul(x + shift, x, scale)
 
 
 class Trunk(nn.Module):
@@ -59,12 +78,12 @@ class Trunk(nn.Module):
         super().__init__()
         sizes = pyramid(image)
         channels = [image.channels, *reversed(widths(len(sizes) - 1, width, widest))]
-        self.downs = nn.ModuleList(Down(*s) for s in pairwise(channels))
+        self.shrinks = nn.ModuleList(Shrink(*s) for s in pairwise(channels))
         self.last = nn.Linear(channels[-1] * sizes[0][0] * sizes[0][1], out)
 
     def forward(self, x: Pictures) -> Float[Tensor, "n d"]:
-        for down in self.downs:
-            x = leak(down(x))
+        for shrink in self.shrinks:
+            x = leak(shrink(x))
         return leak(self.last(x.flatten(1)))
 
 
