@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from limner.core.ema import Average
+from limner.core.errors import UserError
 from limner.core.rng import generator
-from limner.core.schedule import Cosine, Curve, Ramp, Step, value
+from limner.core.schedule import Cosine, Curve, Geometric, Ramp, Step, value
 
 numbers = st.floats(-1e3, 1e3)
 shares = st.floats(0, 1)
@@ -31,6 +32,14 @@ def test_cosine_is_half_a_wave(start: float, end: float, progress: float) -> Non
     assert Cosine(start, end).at(progress) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+@given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3), shares)
+def test_geometric_is_a_line_of_logarithms(start: float, end: float, progress: float) -> None:
+    expected = math.exp((1 - progress) * math.log(start) + progress * math.log(end))
+    assert Geometric(start, end).at(progress) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(UserError, match="above 0"):
+        Geometric(start, 0.0)
+
+
 @pytest.mark.parametrize("kind", [Ramp, Cosine])
 def test_a_curve_waits_moves_and_rests(kind: type[Curve]) -> None:
     curve = kind(10.0, 2.0, begin=0.2, finish=0.6)
@@ -41,7 +50,7 @@ def test_a_curve_waits_moves_and_rests(kind: type[Curve]) -> None:
     assert moving == sorted(moving, reverse=True) and len(set(moving)) == 11
 
 
-@pytest.mark.parametrize("kind", [Ramp, Cosine, Step])
+@pytest.mark.parametrize("kind", [Ramp, Cosine, Geometric, Step])
 def test_a_curve_of_no_width_jumps(kind: type[Curve]) -> None:
     curve = kind(1.0, 3.0, begin=0.5, finish=0.5)
     assert [curve.at(p) for p in (0.0, 0.49, 0.5, 1.0)] == [1.0, 1.0, 3.0, 3.0]

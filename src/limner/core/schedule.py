@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from limner.core.errors import UserError
 from limner.core.spec import register
 
 
@@ -56,6 +57,25 @@ class Cosine(Curve):
 
     def at(self, progress: float) -> float:
         return self.end + (self.start - self.end) * (1 + math.cos(math.pi * self.share(progress))) / 2
+
+
+@register
+@dataclass(frozen=True)
+class Geometric(Curve):
+    """Equal factors over equal shares, for numbers above 0 that fall or rise by orders of magnitude.
+
+    start: the value up to `begin`
+    end: the value from `finish` on
+    begin: progress at which it starts to move, 0 to 1
+    finish: progress at which it arrives, 0 to 1
+    """
+
+    def __post_init__(self) -> None:
+        if min(self.start, self.end) <= 0:
+            raise UserError(f"Geometric goes from {self.start:g} to {self.end:g}; both must be above 0, or take a Ramp")
+
+    def at(self, progress: float) -> float:
+        return self.start * (self.end / self.start) ** self.share(progress)
 
 
 @register
