@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from limner.core.latent import Latent
 from limner.core.pixels import Image
+from limner.core.posterior import Posterior
 
 Pictures = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
@@ -60,22 +60,6 @@ class Critic(Model):
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
         """What the last layer reads."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """A diagonal Gaussian over codes: q(z|x)."""
-
-    mean: Float[Tensor, "n d"]
-    logvar: Float[Tensor, "n d"]
-
-    def sample(self, noise: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The code that standard normal noise is sent to (Kingma & Welling 2014, section 2.4)."""
-        return self.mean + (self.logvar / 2).exp() * noise
-
-    def kl(self) -> Float[Tensor, " n"]:
-        """Divergence from the standard normal in nats (Kingma & Welling 2014, appendix B)."""
-        return (self.mean.square() + self.logvar.exp() - self.logvar - 1).sum(1) / 2
 
 
 class Encoder(Model):
@@ -156,18 +140,18 @@ class Judgement(nn.Module):
 
 
 class Inference(nn.Module):
-    """Features and label → a Gaussian over codes."""
+    """Features and label → what is believed about the code."""
 
     def __init__(self, features: int, latent: Latent, classes: int) -> None:
         super().__init__()
         self.label = Classes(classes, latent.dim) if classes else None
-        self.dense = nn.Linear(features + (latent.dim if classes else 0), 2 * latent.dim)
+        self.dense = nn.Linear(features + (latent.dim if classes else 0), latent.numbers)
+        self.latent = latent
 
     def forward(self, h: Float[Tensor, "n d"], label: Labels | None) -> Posterior:
         """(n, features) → q."""
         h = h if self.label is None else torch.cat([h, self.label(label, len(h))], 1)
-        mean, logvar = self.dense(h).chunk(2, dim=1)
-        return Posterior(mean, logvar)
+        return self.latent.posterior(self.dense(h).float())
 
 
 def _remembering(init: Any) -> Any:

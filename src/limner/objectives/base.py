@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.core.moment import Moment
-from limner.models.base import Critic, Generator, Labels, Pictures
+from limner.models.base import Critic, Encoder, Generator, Labels, Model, Pictures
 
 Logits = Float[Tensor, " n"]
 
@@ -32,6 +33,8 @@ class Objective:
     """
 
     players: ClassVar[dict[str, tuple[str, ...]]]
+    kinds: ClassVar[dict[str, type[Model]]] = {}
+    """Role → what its network must be, where it is not the role's usual kind: a critic of codes, say."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""
@@ -39,6 +42,9 @@ class Objective:
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         """Put weights back where they must be, after the turn's step."""
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        """Raise UserError unless these networks, one for each role, can play together."""
 
     @classmethod
     def roles(cls) -> tuple[str, ...]:
@@ -63,11 +69,11 @@ class Game:
 
 @dataclass
 class Scene:
-    """One turn of the critic: images, what it said of them, computed once for all penalties."""
+    """One turn of the critic: what it judges (images, or codes, or both), what it said of it, once for all penalties."""
 
-    critic: Critic
-    real: Pictures
-    fake: Pictures
+    critic: nn.Module
+    real: Float[Tensor, "n ..."]
+    fake: Float[Tensor, "n ..."]
     label: Labels | None
     real_logits: Logits
     fake_logits: Logits
@@ -90,6 +96,13 @@ def generator_of(nets: nn.ModuleDict) -> Generator:
     """The generator among the players."""
     net = nets["generator"]
     assert isinstance(net, Generator)
+    return net
+
+
+def encoder_of(nets: nn.ModuleDict) -> Encoder:
+    """The encoder among the players."""
+    net = nets["encoder"]
+    assert isinstance(net, Encoder)
     return net
 
 
