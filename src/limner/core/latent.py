@@ -152,22 +152,28 @@ class Uniform(Latent):
 @register
 @dataclass(frozen=True)
 class Categorical(Latent):
-    """One of `dim` equally likely categories, as a one-hot code.
+    """One of `dim` equally likely categories, as a code of one number among zeros.
 
     dim: categories
+    scale: that number; the larger it is, the more a category counts beside other parts of a code
     """
 
     dim: int = 10
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.scale <= 0:
+            raise UserError(f"Categorical: scale is {self.scale:g}; give a number above 0, such as 1")
 
     def sample(self, n: int, rng: torch.Generator) -> Codes:
-        return one_hot(torch.randint(self.dim, (n,), generator=rng, device=rng.device), self.dim).float()
+        return self.scale * one_hot(torch.randint(self.dim, (n,), generator=rng, device=rng.device), self.dim)
 
     def surprise(self, z: Codes) -> Float[Tensor, " n"]:
         """Squared distance to the nearest category."""
         return (z - self.project(z)).square().sum(1)
 
     def project(self, z: Codes) -> Codes:
-        return one_hot(z.argmax(1), self.dim).to(z)
+        return (self.scale * one_hot(z.argmax(1), self.dim)).to(z)
 
     def truncate(self, z: Codes, psi: float) -> Codes:
         """The same codes: no category is nearer to the middle than another."""
@@ -182,7 +188,7 @@ class Categorical(Latent):
         return self.dim
 
     def posterior(self, numbers: Float[Tensor, "n k"]) -> Posterior:
-        return Choice.of(numbers)
+        return Choice.of(numbers, self.scale)
 
 
 @register
@@ -229,7 +235,7 @@ class Mixed(Latent):
         own = numbers.split([part.numbers for part in self.parts], dim=1)
         return Product.of(tuple(part.posterior(some) for part, some in zip(self.parts, own, strict=True)))
 
-    def _cut(self, z: Codes) -> list[tuple[Latent, Codes]]:
+    def _cut(self, z: Codes) -> list[tuple[Latent, Float[Tensor, "n _"]]]:
         """Each part with its own numbers of a code."""
         return list(zip(self.parts, z.split([part.dim for part in self.parts], dim=1), strict=True))
 

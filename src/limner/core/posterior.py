@@ -44,32 +44,34 @@ class Posterior:
 
 @dataclass(frozen=True)
 class Choice(Posterior):
-    """One of d categories, as a one-hot code whose mean is the probabilities."""
+    """One of d categories, as a code of one `scale` among zeros; its mean is scale times the probabilities."""
 
     logp: Codes
+    scale: float
 
     @classmethod
-    def of(cls, logits: Codes) -> Choice:
+    def of(cls, logits: Codes, scale: float = 1.0) -> Choice:
         """From numbers of any size (n, d)."""
         logp = logits.float().log_softmax(1)
         # log(1 - p) is -inf where p is 1
-        return cls(logp.exp(), logp + torch.log1p(-logp.exp().clamp_max(1 - 1e-6)), logp)
+        spread = logp + torch.log1p(-logp.exp().clamp_max(1 - 1e-6))
+        return cls(scale * logp.exp(), spread + 2 * math.log(scale), logp, scale)
 
     def sample(self, noise: Codes) -> Codes:
-        """A one-hot code, by the largest of logp + Gumbel noise; gradients pass as through the mean.
+        """A category's code, by the largest of logp + Gumbel noise; gradients pass as through the mean.
 
         Standard normal noise becomes Gumbel noise through both distribution functions.
         """
         gumbel = -(-torch.special.log_ndtr(noise.float())).clamp_min(1e-30).log()
         one = torch.nn.functional.one_hot((self.logp + gumbel).argmax(1), self.logp.shape[1])
-        return one + self.mean - self.mean.detach()
+        return self.scale * one + self.mean - self.mean.detach()
 
     def kl(self) -> Nats:
         """Divergence from equally likely categories in nats."""
-        return math.log(self.logp.shape[1]) + (self.mean * self.logp).sum(1)
+        return math.log(self.logp.shape[1]) + (self.logp.exp() * self.logp).sum(1)
 
     def log_likelihood(self, z: Codes) -> Nats:
-        return (z * self.logp).sum(1)
+        return (z * self.logp).sum(1) / self.scale
 
 
 @dataclass(frozen=True)
@@ -96,5 +98,5 @@ class Product(Posterior):
         own = zip(self.parts, self._cut(z), strict=True)
         return torch.stack([part.log_likelihood(codes) for part, codes in own], 1)
 
-    def _cut(self, z: Codes) -> tuple[Codes, ...]:
+    def _cut(self, z: Codes) -> tuple[Float[Tensor, "n _"], ...]:
         return z.split([p.mean.shape[1] for p in self.parts], dim=1)

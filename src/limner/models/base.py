@@ -1,5 +1,7 @@
 """The roles: Generator z → x, Encoder x → q(z), Critic x → score, Translator x → x.
 
+Some objectives give the critic's role to one of another kind: a JointCritic of pictures and codes, a CodeCritic.
+
 A model is an nn.Module that remembers the arguments it was made with, so `spec(model)` is all that a
 model file needs beside the weights.
 """
@@ -59,6 +61,41 @@ class Critic(Model):
 
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
         """What the last layer reads."""
+        raise NotImplementedError
+
+
+class JointCritic(Model):
+    """A picture beside a code → how much they look like an image and its code, a logit (Donahue et al. 2017)."""
+
+    image: Image
+    latent: Latent
+    classes: int
+    head: Judgement
+
+    def forward(self, both: Float[Tensor, "n k"], label: Labels | None = None) -> Float[Tensor, " n"]:
+        """Logits of what `pair` made; one tensor, so that a penalty on slopes sees image and code."""
+        pixels, z = both.split([self.image.size, self.latent.dim], dim=1)
+        x = pixels.view(-1, self.image.channels, self.image.height, self.image.width)
+        return self.head(self.features(x.contiguous(memory_format=torch.channels_last), z), label)
+
+    def features(self, x: Pictures, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """What the last layer reads."""
+        raise NotImplementedError
+
+
+def pair(x: Pictures, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    """Pictures and their codes as one row of numbers each, for a joint critic."""
+    return torch.cat([x.flatten(1), z], 1)
+
+
+class CodeCritic(Model):
+    """A code → how much it looks drawn from the prior, a logit (Makhzani et al. 2016)."""
+
+    latent: Latent
+    classes: int
+
+    def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Float[Tensor, " n"]:
+        """Logits: higher is more like the prior."""
         raise NotImplementedError
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.models.base import Critic, Encoder, Generator, Labels, Model, Pictures
 
@@ -111,3 +112,15 @@ def critic_of(nets: nn.ModuleDict) -> Critic:
     net = nets["critic"]
     assert isinstance(net, Critic)
     return net
+
+
+def insist_on_one_latent(name: str, nets: Mapping[str, Model]) -> None:
+    """Raise UserError unless every network that has to do with codes speaks of the generator's."""
+    wanted = getattr(nets["generator"], "latent", None)
+    for role, net in nets.items():
+        latent = getattr(net, "latent", wanted)
+        if latent != wanted:
+            raise UserError(
+                f"{name}: the {role}'s latent must be the generator's, {wanted}, not {latent}; "
+                f'type -o "{role}.latent={wanted}"'
+            )
