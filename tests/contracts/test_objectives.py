@@ -41,7 +41,8 @@ def nets(objective: Objective) -> nn.ModuleDict:
         kind = objective.kinds.get(role, ROLES[role])
         plain = catalog(kind)[f"Plain{kind.__name__}"]
         given = {"image": image, "width": 32}
-        made[role] = build({"is": plain.__name__} | {o.name: given[o.name] for o in options(plain) if o.name in given}, kind)
+        fitting = {o.name: given[o.name] for o in options(plain) if o.name in given}
+        made[role] = build({"is": plain.__name__} | fitting, kind)
     objective.check(made)
     assert set(made) <= set(ROLES)
     return nn.ModuleDict(made)

@@ -141,7 +141,7 @@ def test_a_mixed_code_is_its_parts_side_by_side() -> None:
     assert parts(Gaussian(4)) == (Gaussian(4),)
     a, b = draws(mixed), draws(mixed, purpose="b")
     for own, other, part in zip(a.split([3, 4, 2], 1), b.split([3, 4, 2], 1), mixed.parts, strict=True):
-        at = [i for i in range(9) if torch.equal(a[:, i], own[:, 0])][0]
+        at = next(i for i in range(9) if torch.equal(a[:, i], own[:, 0]))
         cut = slice(at, at + part.dim)
         assert torch.equal(mixed.between(a, b, 0.3)[:, cut], part.between(own, other, 0.3))
         assert torch.equal(mixed.truncate(a, 0.5)[:, cut], part.truncate(own, 0.5))

@@ -74,6 +74,8 @@ def test_the_true_posterior_attains_the_mutual_information() -> None:
     first = z[:, :2].sum(1, keepdim=True)
     true = 20 * torch.cat([first, first, 1 - first, 1 - first], 1)
     blunt, wrong = 0.05 * true, true.roll(1, 1)
-    bounds = [(prior.posterior(logits).log_likelihood(z) + prior.entropy()).mean().item() for logits in (true, blunt, wrong)]
+    bounds = [
+        (prior.posterior(logits).log_likelihood(z) + prior.entropy()).mean().item() for logits in (true, blunt, wrong)
+    ]
     assert bounds[0] == pytest.approx(math.log(2), abs=1e-4)
     assert bounds[2] < bounds[1] < bounds[0]

@@ -135,7 +135,9 @@ def test_critics_of_codes_judge_row_by_row(kind: type) -> None:
     for image in (Image(1, 8, 8), Image(3, 33, 20)):
         for cls in catalog(kind).values():
             net = cls(latent=Gaussian(7), classes=3, **({"image": image} if kind is JointCritic else {})).eval()
-            given = torch.randn(4, 7 + (image.size if kind is JointCritic else 0), generator=generator(2)).requires_grad_()
+            given = torch.randn(
+                4, 7 + (image.size if kind is JointCritic else 0), generator=generator(2)
+            ).requires_grad_()
             label = torch.tensor([0, 1, 2, -1])
             logits = net(given, label)
             (slope,) = torch.autograd.grad(logits.sum(), given, create_graph=True)
@@ -164,7 +166,11 @@ def run(objective: Objective, latent: Latent, read: Latent, critic: Any) -> Run:
 REFUSED = [
     (InfoGAN(), run(InfoGAN(), Gaussian(5), READ, None), r"must begin with what the encoder reads.*Mixed\(\["),
     (InfoGAN(), run(InfoGAN(weights=()), WHOLE, READ, None), "weights is empty"),
-    (BiGAN(), run(BiGAN(), Gaussian(5), Gaussian(5), None), "needs a JointCritic as critic, not PlainCritic; there are L"),
+    (
+        BiGAN(),
+        run(BiGAN(), Gaussian(5), Gaussian(5), None),
+        "needs a JointCritic as critic, not PlainCritic; there are L",
+    ),
     (BiGAN(), run(BiGAN(), Gaussian(5), Gaussian(4), PlainJointCritic(IMAGE, Gaussian(5))), "encoder's latent must be"),
     (AAE(), run(AAE(), Gaussian(5), Gaussian(5), PlainCodeCritic(Gaussian(4))), "critic's latent must be.*dim=5"),
     (AAE(), run(AAE(), Gaussian(5), Gaussian(5), None), "needs a CodeCritic as critic"),

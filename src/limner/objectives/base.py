@@ -70,7 +70,7 @@ class Game:
 
 @dataclass
 class Scene:
-    """One turn of the critic: what it judges (images, or codes, or both), what it said of it, once for all penalties."""
+    """One turn of the critic: what it judges (images, codes or both) and what it said, once for all penalties."""
 
     critic: nn.Module
     real: Float[Tensor, "n ..."]

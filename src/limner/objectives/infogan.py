@@ -59,7 +59,7 @@ class InfoGAN(GAN):
             told = read[0] if len(read) == 1 else Mixed(read)
             raise UserError(
                 f"InfoGAN: the generator's code must begin with what the encoder reads, {told}; "
-                f"-o \"generator.latent=Mixed([{', '.join(map(str, read))}, Gaussian(62)])\""
+                f'-o "generator.latent=Mixed([{", ".join(map(str, read))}, Gaussian(62)])"'
             )
         if not self.weights:
             raise UserError('InfoGAN: weights is empty; give one for each part, for example -o "objective.weights=[1]"')

@@ -44,7 +44,7 @@ def bigan(facts: Facts) -> Spec:
 
 @recipe
 def aae(facts: Facts) -> Spec:
-    """An autoencoder whose codes a critic holds to a 16-dimensional Gaussian: reconstructs, and samples from the prior."""
+    """An autoencoder whose 16 numbers a critic holds to a Gaussian: reconstructs, and samples from the prior."""
     latent, narrow = "Gaussian(16)", {"width": 32, "classes": 0}
     nets = {
         "generator": facts.net("LightGenerator", latent=latent, **narrow),
