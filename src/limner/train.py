@@ -24,8 +24,8 @@ from limner.core.moment import Moment
 from limner.core.optim import Adam, Optimizer
 from limner.core.pace import Clock, Pace
 from limner.core.rng import derived, generator, reseed
-from limner.core.spec import build, register, spec
-from limner.models.base import Model
+from limner.core.spec import build, catalog, register, spec
+from limner.models.base import ROLES, Model
 from limner.objectives.base import Examples, Objective
 
 RETRIES = 6
@@ -184,6 +184,11 @@ def check(run: Run) -> None:
     for role in needed:
         if role not in run.nets:
             raise UserError(f"objective {name} needs a network for the role {role}: -o {role}=…, or another recipe")
+        kind, given = run.objective.kinds.get(role, ROLES[role]), type(run.nets[role]).__name__
+        if not isinstance(run.nets[role], kind):
+            there = ", ".join(catalog(kind))
+            raise UserError(f"objective {name} needs a {kind.__name__} as {role}, not {given}; there are {there}")
+    run.objective.check(run.nets)
     for turn in run.players:
         if turn not in run.objective.players:
             raise UserError(f"players.{turn}: objective {name} has the turns {', '.join(run.objective.players)}")
@@ -289,6 +294,7 @@ def _turn(state: State, run: Run, turn: str, batch: Examples, at: Moment) -> dic
     means = {"loss": loss} | means
     if run.augment and "real" in at.notes:
         means["sign"] = at.notes["real"].float().sign().mean()
+    means |= {f"{turn}/{name}": note.float().mean() for name, note in at.notes.items() if name != "real"}
     means = {name: mean.detach() for name, mean in means.items()}
     parallel.average([*means.values(), *(p.grad for p in weights if p.grad is not None)])
     # After the averaging, so that all processes find the same. On CUDA the tape finds it a step later.

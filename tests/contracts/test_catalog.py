@@ -83,5 +83,6 @@ def test_every_recipe_is_a_plan_for_many_data_sets() -> None:
             for classes in (0, 10):
                 planned = plan(name, Facts(image, 1000, classes, "cpu"))
                 assert check(planned, Run) == planned
-                nets = planned["nets"].values()
-                assert all(check(net["image"], Image) == spec(image) for net in nets)
+                # a critic of codes sees no image
+                nets = [net for net in planned["nets"].values() if "image" in net]
+                assert nets and all(check(net["image"], Image) == spec(image) for net in nets)

@@ -10,7 +10,7 @@ from torch import nn
 
 from limner.core.moment import Moment
 from limner.core.pixels import Image
-from limner.core.spec import build, catalog
+from limner.core.spec import build, catalog, options
 from limner.data.batches import Batch
 from limner.models.base import ROLES, Critic, Model
 from limner.objectives.base import Game, Objective, Penalty, Scene
@@ -36,8 +36,14 @@ def batch() -> Batch:
 def nets(objective: Objective) -> nn.ModuleDict:
     torch.manual_seed(4)
     image = {"is": "Image", **IMAGE.__dict__}
-    plain = {role: {"is": f"Plain{role.title()}", "image": image, "width": 32} for role in objective.roles()}
-    made = {role: build(described, Model) for role, described in plain.items()}
+    made: dict[str, Model] = {}
+    for role in objective.roles():
+        kind = objective.kinds.get(role, ROLES[role])
+        plain = catalog(kind)[f"Plain{kind.__name__}"]
+        given = {"image": image, "width": 32}
+        fitting = {o.name: given[o.name] for o in options(plain) if o.name in given}
+        made[role] = build({"is": plain.__name__} | fitting, kind)
+    objective.check(made)
     assert set(made) <= set(ROLES)
     return nn.ModuleDict(made)
 

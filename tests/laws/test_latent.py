@@ -8,11 +8,14 @@ import pytest
 import torch
 from scipy import stats
 
-from limner.core.latent import Gaussian, Latent, Sphere, Uniform
+from limner.core.errors import UserError
+from limner.core.latent import Categorical, Gaussian, Latent, Mixed, Sphere, Uniform, parts
 from limner.core.rng import generator
 from limner.core.spec import catalog
 
-LATENTS = [cls(dim) for cls in catalog(Latent).values() for dim in (1, 2, 16, 256)]
+OTHER = [Categorical(2), Categorical(16, 3.0), Mixed(), Mixed((Categorical(3, 2.0), Sphere(4), Mixed((Uniform(2),))))]
+LATENTS = [cls(dim) for cls in catalog(Latent).values() if cls not in (Categorical, Mixed) for dim in (1, 2, 16, 256)]
+LATENTS += OTHER
 each_latent = pytest.mark.parametrize("latent", LATENTS, ids=str)
 
 
@@ -104,9 +107,13 @@ def test_surprise_outside_a_cube_is_the_squared_distance() -> None:
 
 
 @each_latent
-def test_truncation_by_one_changes_nothing_and_by_zero_leaves_one_code(latent: Latent) -> None:
+def test_truncation_by_one_changes_nothing(latent: Latent) -> None:
+    torch.testing.assert_close(latent.truncate(draws(latent), 1.0), draws(latent), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("latent", [latent for latent in LATENTS if latent not in OTHER], ids=str)
+def test_truncation_by_zero_leaves_one_code(latent: Latent) -> None:
     z = draws(latent)
-    torch.testing.assert_close(latent.truncate(z, 1.0), z, rtol=1e-4, atol=1e-4)
     middle = latent.truncate(z, 0.0)
     torch.testing.assert_close(middle, middle[:1].expand_as(middle))
     assert latent.truncate(z, 0.5).var(0).sum() < z.var(0).sum()
@@ -116,3 +123,45 @@ def test_truncation_on_a_sphere_stays_on_it() -> None:
     for psi in (0.0, 0.3, 0.7):
         norms = Sphere(16).truncate(draws(Sphere(16)), psi).norm(dim=1)
         torch.testing.assert_close(norms, torch.full_like(norms, 4.0))
+
+
+def test_categories_are_drawn_equally_often_and_have_no_middle() -> None:
+    latent = Categorical(4, 3.0)
+    z = draws(latent, 4000)
+    assert set(z.unique().tolist()) == {0.0, 3.0} and (z.sum(1) == 3).all()
+    assert stats.chisquare(z.sum(0).numpy() / 3).pvalue > 1e-3
+    assert torch.equal(latent.truncate(z, 0.0), z)
+    assert torch.equal(latent.project(z + 0.4 * torch.rand(z.shape)), z)
+    assert latent.surprise(torch.tensor([[3.0, 0, 0, 0], [2.0, 1.0, 0, 0]])).tolist() == [0.0, 2.0]
+
+
+def test_a_mixed_code_is_its_parts_side_by_side() -> None:
+    mixed = Mixed((Categorical(3, 2.0), Gaussian(4), Uniform(2)))
+    assert mixed.dim == 9 and parts(mixed) == (Categorical(3, 2.0), Gaussian(4), Uniform(2))
+    assert parts(Gaussian(4)) == (Gaussian(4),)
+    a, b = draws(mixed), draws(mixed, purpose="b")
+    for own, other, part in zip(a.split([3, 4, 2], 1), b.split([3, 4, 2], 1), mixed.parts, strict=True):
+        at = next(i for i in range(9) if torch.equal(a[:, i], own[:, 0]))
+        cut = slice(at, at + part.dim)
+        assert torch.equal(mixed.between(a, b, 0.3)[:, cut], part.between(own, other, 0.3))
+        assert torch.equal(mixed.truncate(a, 0.5)[:, cut], part.truncate(own, 0.5))
+        assert torch.equal(mixed.project(2 * a)[:, cut], part.project(2 * own))
+    each = [part.surprise(own) for own, part in zip(a.split([3, 4, 2], 1), mixed.parts, strict=True)]
+    torch.testing.assert_close(mixed.surprise(a), torch.stack(each).sum(0))
+    assert mixed.entropy() == pytest.approx(math.log(3) + Gaussian(4).entropy() + 2 * math.log(2))
+    assert mixed.numbers == 3 + 8 + 4
+
+
+def test_entropies_against_scipy_and_geometry() -> None:
+    assert Gaussian(3).entropy() == pytest.approx(stats.multivariate_normal(cov=torch.eye(3).numpy()).entropy())
+    assert Uniform(3).entropy() == pytest.approx(3 * stats.uniform(-1, 2).entropy())
+    assert Categorical(7).entropy() == pytest.approx(math.log(7))
+    assert Sphere(3).entropy() == pytest.approx(math.log(4 * math.pi * 3))
+    assert Sphere(2).entropy() == pytest.approx(math.log(2 * math.pi * math.sqrt(2)))
+
+
+def test_a_latent_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="no parts"):
+        Mixed(())
+    with pytest.raises(UserError, match="above 0"):
+        Categorical(3, 0.0)

@@ -12,6 +12,8 @@ HOMES = {
     "Generator": "limner.models.base",
     "Encoder": "limner.models.base",
     "Critic": "limner.models.base",
+    "JointCritic": "limner.models.base",
+    "CodeCritic": "limner.models.base",
     "Distance": "limner.distances.base",
     "Objective": "limner.objectives.base",
     "Game": "limner.objectives.base",

@@ -1,18 +1,21 @@
 """What a model's latent space is: how to draw from it, how unlikely a point is, how to stay in it.
 
 A latent maps n and a generator to (n, dim); `surprise` is in nats; `project` moves points back to
-where the prior lives; `between` is the path that stays there.
+where the prior lives; `between` is the path that stays there; `posterior` is a belief about a code.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from limner.core.errors import UserError
+from limner.core.posterior import Choice, Posterior, Product
 from limner.core.spec import register
 
 Codes = Float[Tensor, "n d"]
@@ -44,6 +47,20 @@ class Latent:
         """Codes moved towards the middle: psi 1 leaves them, 0 collapses them (Brock et al. 2019)."""
         return z * psi
 
+    def entropy(self) -> float:
+        """Of one code, in nats: of its density where it is continuous."""
+        raise NotImplementedError
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers describe a belief about one code: here a mean and a log-variance each."""
+        return 2 * self.dim
+
+    def posterior(self, numbers: Float[Tensor, "n k"]) -> Posterior:
+        """The belief that these numbers describe: here a diagonal Gaussian."""
+        mean, logvar = numbers.chunk(2, dim=1)
+        return Posterior(mean, logvar)
+
 
 @register
 @dataclass(frozen=True)
@@ -69,6 +86,9 @@ class Gaussian(Latent):
         """Spherical direction (Shoemake 1985), linear radius: exact at both ends."""
         radius = torch.lerp(a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True), t)
         return radius * _slerp(_unit(a), _unit(b), t)
+
+    def entropy(self) -> float:
+        return self.dim * math.log(2 * math.pi * math.e) / 2
 
 
 @register
@@ -99,6 +119,11 @@ class Sphere(Latent):
         pole[:, 0] = 1
         return math.sqrt(self.dim) * _slerp(pole, _unit(z), psi)
 
+    def entropy(self) -> float:
+        """The logarithm of the sphere's area: its density is one on the surface, not in space."""
+        half = self.dim / 2
+        return math.log(2) + half * math.log(math.pi) - math.lgamma(half) + (self.dim - 1) * math.log(self.dim) / 2
+
 
 @register
 @dataclass(frozen=True)
@@ -119,6 +144,105 @@ class Uniform(Latent):
 
     def project(self, z: Codes) -> Codes:
         return z.clamp(-1, 1)
+
+    def entropy(self) -> float:
+        return self.dim * math.log(2)
+
+
+@register
+@dataclass(frozen=True)
+class Categorical(Latent):
+    """One of `dim` equally likely categories, as a code of one number among zeros.
+
+    dim: categories
+    scale: that number; the larger it is, the more a category counts beside other parts of a code
+    """
+
+    dim: int = 10
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.scale <= 0:
+            raise UserError(f"Categorical: scale is {self.scale:g}; give a number above 0, such as 1")
+
+    def sample(self, n: int, rng: torch.Generator) -> Codes:
+        return self.scale * one_hot(torch.randint(self.dim, (n,), generator=rng, device=rng.device), self.dim)
+
+    def surprise(self, z: Codes) -> Float[Tensor, " n"]:
+        """Squared distance to the nearest category."""
+        return (z - self.project(z)).square().sum(1)
+
+    def project(self, z: Codes) -> Codes:
+        return (self.scale * one_hot(z.argmax(1), self.dim)).to(z)
+
+    def truncate(self, z: Codes, psi: float) -> Codes:
+        """The same codes: no category is nearer to the middle than another."""
+        return z
+
+    def entropy(self) -> float:
+        return math.log(self.dim)
+
+    @property
+    def numbers(self) -> int:
+        """A logit a category."""
+        return self.dim
+
+    def posterior(self, numbers: Float[Tensor, "n k"]) -> Posterior:
+        return Choice.of(numbers, self.scale)
+
+
+@register
+@dataclass(frozen=True)
+class Mixed(Latent):
+    """Independent latents side by side in one code.
+
+    parts: what they are, in order
+    """
+
+    dim: int = field(init=False, repr=False, default=0)
+    parts: tuple[Latent, ...] = (Categorical(10), Uniform(2), Gaussian(62))
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise UserError("Mixed has no parts; give some, for example Mixed([Categorical(10), Gaussian(64)])")
+        object.__setattr__(self, "dim", sum(part.dim for part in self.parts))
+
+    def sample(self, n: int, rng: torch.Generator) -> Codes:
+        return torch.cat([part.sample(n, rng) for part in self.parts], 1)
+
+    def surprise(self, z: Codes) -> Float[Tensor, " n"]:
+        return torch.stack([part.surprise(own) for part, own in self._cut(z)]).sum(0)
+
+    def project(self, z: Codes) -> Codes:
+        return torch.cat([part.project(own) for part, own in self._cut(z)], 1)
+
+    def between(self, a: Codes, b: Codes, t: float) -> Codes:
+        pairs = zip(self._cut(a), self._cut(b), strict=True)
+        return torch.cat([part.between(own, other, t) for (part, own), (_, other) in pairs], 1)
+
+    def truncate(self, z: Codes, psi: float) -> Codes:
+        return torch.cat([part.truncate(own, psi) for part, own in self._cut(z)], 1)
+
+    def entropy(self) -> float:
+        return sum(part.entropy() for part in self.parts)
+
+    @property
+    def numbers(self) -> int:
+        """Those of the parts, in order."""
+        return sum(part.numbers for part in self.parts)
+
+    def posterior(self, numbers: Float[Tensor, "n k"]) -> Posterior:
+        own = numbers.split([part.numbers for part in self.parts], dim=1)
+        return Product.of(tuple(part.posterior(some) for part, some in zip(self.parts, own, strict=True)))
+
+    def _cut(self, z: Codes) -> list[tuple[Latent, Float[Tensor, "n _"]]]:
+        """Each part with its own numbers of a code."""
+        return list(zip(self.parts, z.split([part.dim for part in self.parts], dim=1), strict=True))
+
+
+def parts(latent: Latent) -> tuple[Latent, ...]:
+    """What a code consists of: itself, unless it is mixed."""
+    return latent.parts if isinstance(latent, Mixed) else (latent,)
 
 
 def _unit(z: Tensor) -> Tensor:

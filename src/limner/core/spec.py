@@ -57,7 +57,8 @@ def catalog(kind: type[T]) -> dict[str, type[T]]:
 
 def options(cls: type) -> list[Option]:
     """The constructor's arguments, in order."""
-    hints = get_type_hints(cls.__init__)
+    # a dataclass's fields are named in the modules of its ancestors, its __init__ only in its own
+    hints = get_type_hints(cls if dataclasses.is_dataclass(cls) else cls.__init__)
     docs = _argument_docs(cls)
     return [
         Option(p.name, hints.get(p.name, Any), _default(cls, p), p.default is p.empty, docs.get(p.name, ""))

@@ -1,5 +1,7 @@
 """The roles: Generator z → x, Encoder x → q(z), Critic x → score, Translator x → x.
 
+Some objectives give the critic's role to one of another kind: a JointCritic of pictures and codes, a CodeCritic.
+
 A model is an nn.Module that remembers the arguments it was made with, so `spec(model)` is all that a
 model file needs beside the weights.
 """
@@ -8,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from limner.core.latent import Latent
 from limner.core.pixels import Image
+from limner.core.posterior import Posterior
 
 Pictures = Float[Tensor, "n c h w"]
 Labels = Int[Tensor, " n"]
@@ -62,20 +64,39 @@ class Critic(Model):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """A diagonal Gaussian over codes: q(z|x)."""
+class JointCritic(Model):
+    """A picture beside a code → how much they look like an image and its code, a logit (Donahue et al. 2017)."""
 
-    mean: Float[Tensor, "n d"]
-    logvar: Float[Tensor, "n d"]
+    image: Image
+    latent: Latent
+    classes: int
+    head: Judgement
 
-    def sample(self, noise: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """The code that standard normal noise is sent to (Kingma & Welling 2014, section 2.4)."""
-        return self.mean + (self.logvar / 2).exp() * noise
+    def forward(self, both: Float[Tensor, "n k"], label: Labels | None = None) -> Float[Tensor, " n"]:
+        """Logits of what `pair` made; one tensor, so that a penalty on slopes sees image and code."""
+        pixels, z = both.split([self.image.size, self.latent.dim], dim=1)
+        x = pixels.view(-1, self.image.channels, self.image.height, self.image.width)
+        return self.head(self.features(x.contiguous(memory_format=torch.channels_last), z), label)
 
-    def kl(self) -> Float[Tensor, " n"]:
-        """Divergence from the standard normal in nats (Kingma & Welling 2014, appendix B)."""
-        return (self.mean.square() + self.logvar.exp() - self.logvar - 1).sum(1) / 2
+    def features(self, x: Pictures, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """What the last layer reads."""
+        raise NotImplementedError
+
+
+def pair(x: Pictures, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    """Pictures and their codes as one row of numbers each, for a joint critic."""
+    return torch.cat([x.flatten(1), z], 1)
+
+
+class CodeCritic(Model):
+    """A code → how much it looks drawn from the prior, a logit (Makhzani et al. 2016)."""
+
+    latent: Latent
+    classes: int
+
+    def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Float[Tensor, " n"]:
+        """Logits: higher is more like the prior."""
+        raise NotImplementedError
 
 
 class Encoder(Model):
@@ -156,18 +177,18 @@ class Judgement(nn.Module):
 
 
 class Inference(nn.Module):
-    """Features and label → a Gaussian over codes."""
+    """Features and label → what is believed about the code."""
 
     def __init__(self, features: int, latent: Latent, classes: int) -> None:
         super().__init__()
         self.label = Classes(classes, latent.dim) if classes else None
-        self.dense = nn.Linear(features + (latent.dim if classes else 0), 2 * latent.dim)
+        self.dense = nn.Linear(features + (latent.dim if classes else 0), latent.numbers)
+        self.latent = latent
 
     def forward(self, h: Float[Tensor, "n d"], label: Labels | None) -> Posterior:
         """(n, features) → q."""
         h = h if self.label is None else torch.cat([h, self.label(label, len(h))], 1)
-        mean, logvar = self.dense(h).chunk(2, dim=1)
-        return Posterior(mean, logvar)
+        return self.latent.posterior(self.dense(h).float())
 
 
 def _remembering(init: Any) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
-from limner.models.base import Critic, Generator, Labels, Pictures
+from limner.models.base import Critic, Encoder, Generator, Labels, Model, Pictures
 
 Logits = Float[Tensor, " n"]
 
@@ -32,6 +34,8 @@ class Objective:
     """
 
     players: ClassVar[dict[str, tuple[str, ...]]]
+    kinds: ClassVar[dict[str, type[Model]]] = {}
+    """Role → what its network must be, where it is not the role's usual kind: a critic of codes, say."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""
@@ -39,6 +43,9 @@ class Objective:
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         """Put weights back where they must be, after the turn's step."""
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        """Raise UserError unless these networks, one for each role, can play together."""
 
     @classmethod
     def roles(cls) -> tuple[str, ...]:
@@ -63,11 +70,11 @@ class Game:
 
 @dataclass
 class Scene:
-    """One turn of the critic: images, what it said of them, computed once for all penalties."""
+    """One turn of the critic: what it judges (images, codes or both) and what it said, once for all penalties."""
 
-    critic: Critic
-    real: Pictures
-    fake: Pictures
+    critic: nn.Module
+    real: Float[Tensor, "n ..."]
+    fake: Float[Tensor, "n ..."]
     label: Labels | None
     real_logits: Logits
     fake_logits: Logits
@@ -93,8 +100,27 @@ def generator_of(nets: nn.ModuleDict) -> Generator:
     return net
 
 
+def encoder_of(nets: nn.ModuleDict) -> Encoder:
+    """The encoder among the players."""
+    net = nets["encoder"]
+    assert isinstance(net, Encoder)
+    return net
+
+
 def critic_of(nets: nn.ModuleDict) -> Critic:
     """The critic among the players."""
     net = nets["critic"]
     assert isinstance(net, Critic)
     return net
+
+
+def insist_on_one_latent(name: str, nets: Mapping[str, Model]) -> None:
+    """Raise UserError unless every network that has to do with codes speaks of the generator's."""
+    wanted = getattr(nets["generator"], "latent", None)
+    for role, net in nets.items():
+        latent = getattr(net, "latent", wanted)
+        if latent != wanted:
+            raise UserError(
+                f"{name}: the {role}'s latent must be the generator's, {wanted}, not {latent}; "
+                f'type -o "{role}.latent={wanted}"'
+            )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from limner.core.moment import Moment
 from limner.core.spec import register
+from limner.models.base import Labels, Pictures
 from limner.objectives.base import Examples, Game, Logits, Objective, Penalty, Scene, critic_of, generator_of
 from limner.objectives.games import Hinge, Minimax, NonSaturating, Relativistic
 from limner.objectives.penalties import R1, R2
@@ -38,8 +39,14 @@ class GAN(Objective):
 
     def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The generator's side of the game; leaves its fakes for the critic."""
-        generator, critic = generator_of(nets), critic_of(nets)
-        fake = generator(at.codes(generator.latent), batch.label)
+        generator = generator_of(nets)
+        return self.deceive(nets, generator(at.codes(generator.latent), batch.label), batch, at)
+
+    def deceive(
+        self, nets: nn.ModuleDict, fake: Pictures, batch: Examples, at: Moment
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """The generator's side of the game for these fakes."""
+        critic = critic_of(nets)
         at.kept["fake"] = fake.detach()
         fake_logits = critic(at.seen(fake), batch.label)
         real_logits = critic(at.seen(batch.x), batch.label) if self.game.pairs else fake_logits.detach()
@@ -51,8 +58,14 @@ class GAN(Objective):
         fake = at.kept.pop("fake", None)
         if fake is None:
             fake = generator(at.codes(generator.latent), batch.label).detach()
-        real, fake = at.seen(batch.x).detach().requires_grad_(), at.seen(fake).detach().requires_grad_()
-        scene = Scene(critic, real, fake, batch.label, critic(real, batch.label), critic(fake, batch.label), at)
+        return self.judge(critic, at.seen(batch.x), at.seen(fake), batch.label, at)
+
+    def judge(
+        self, critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, at: Moment
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """The critic's side of the game and the penalties, for whatever it judges."""
+        real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
+        scene = Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
         at.notes["real"] = self.confidence(scene.real_logits, scene.fake_logits).detach()
         terms = {"game": self.game.critic(scene.real_logits, scene.fake_logits)}
         return terms | {type(p).__name__: p(scene) for p in self.penalties}
@@ -60,7 +73,7 @@ class GAN(Objective):
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         if turn == "critic":
             for penalty in self.penalties:
-                penalty.project(critic_of(nets))
+                penalty.project(nets["critic"])
 
     def confidence(self, real: Logits, fake: Logits) -> Logits:
         """Positive where the critic takes a real image for real: where 0 means nothing, for more real than its fake."""

@@ -60,7 +60,8 @@ class GradientPenalty(Penalty):
     target: float = 1.0
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        real, fake, share = scene.real.detach(), scene.fake.detach(), scene.at.uniform(1, 1, 1)
+        real, fake = scene.real.detach(), scene.fake.detach()
+        share = scene.at.uniform(*(1,) * (real.ndim - 1))
         # Not torch.lerp: under autocast fakes may be bfloat16 and reals are not.
         between = (fake + (real - fake) * share).requires_grad_()
         norm = (squared_slope(between, scene.critic(between, scene.label)) + 1e-12).sqrt()

@@ -1,0 +1,55 @@
+"""Generator and encoder against one critic of pairs: where it cannot tell (x, E(x)) from (G(z), z), E inverts G."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.core.moment import Moment
+from limner.core.spec import register
+from limner.models.base import JointCritic, Model, pair
+from limner.objectives.base import Examples, encoder_of, generator_of, insist_on_one_latent
+from limner.objectives.gan import GAN
+
+
+@register
+@dataclass(frozen=True)
+class BiGAN(GAN):
+    """A GAN that learns to find the code of a picture (Donahue et al. 2017; Dumoulin et al. 2017).
+
+    game: the adversarial loss
+    penalties: further terms of the critic's turn
+    code: `mean` for a code that follows from the picture (BiGAN), `sample` for one drawn from the posterior (ALI)
+    """
+
+    code: Literal["mean", "sample"] = "mean"
+    players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
+    kinds: ClassVar[dict[str, type[Model]]] = {"critic": JointCritic}
+
+    def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        """The critic's own loss with the two kinds of pair exchanged (Donahue et al. 2017, section 3.4)."""
+        critic, (real, fake) = nets["critic"], self.pairs(nets, batch, at)
+        at.kept["real"], at.kept["fake"] = real.detach(), fake.detach()
+        return {"game": self.game.critic(critic(fake, batch.label), critic(real, batch.label))}
+
+    def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        """The critic's side of the game, and the penalties."""
+        real, fake = at.kept.pop("real", None), at.kept.pop("fake", None)
+        if real is None or fake is None:
+            real, fake = self.pairs(nets, batch, at)
+        return self.judge(nets["critic"], real, fake, batch.label, at)
+
+    def pairs(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> tuple[Tensor, Tensor]:
+        """(x, E(x)) and (G(z), z), each as one row of numbers a sample."""
+        generator = generator_of(nets)
+        z = at.codes(generator.latent)
+        q = encoder_of(nets)(batch.x, batch.label)
+        found = q.mean if self.code == "mean" else q.sample(at.normal(z.shape[1]))
+        return pair(at.seen(batch.x), found), pair(at.seen(generator(z, batch.label)), z)
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_one_latent("BiGAN", nets)

@@ -1,0 +1,56 @@
+"""InfoGAN, BiGAN and AAE: interrupted after every step and read back from disk = never interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limner.core.events import Progress
+from limner.core.latent import Categorical, Gaussian, Mixed, Uniform
+from limner.core.pixels import Image
+from limner.models.base import Model
+from limner.models.dcgan import DCGANEncoder, DCGANGenerator
+from limner.models.joint import LightJointCritic, PlainCodeCritic
+from limner.models.light import LightCritic
+from limner.objectives.aae import AAE
+from limner.objectives.base import Objective
+from limner.objectives.bigan import BiGAN
+from limner.objectives.infogan import InfoGAN
+from limner.train import Budget, Player, Run, train
+
+IMAGE, READ = Image(1, 8, 8), Mixed((Categorical(3), Uniform(2)))
+WHOLE = Mixed((*READ.parts, Gaussian(4)))
+SMALL = {"width": 4, "widest": 8}
+SYSTEMS: dict[str, tuple[Objective, Mixed, Model]] = {
+    "InfoGAN": (InfoGAN(), READ, LightCritic(IMAGE, **SMALL)),
+    "BiGAN": (BiGAN(code="sample"), WHOLE, LightJointCritic(IMAGE, WHOLE, **SMALL)),
+    "AAE": (AAE(code="sample"), WHOLE, PlainCodeCritic(WHOLE, width=8)),
+}
+STEPS = 4
+
+
+def run(name: str) -> Run:
+    objective, read, critic = SYSTEMS[name]
+    nets: dict[str, Model] = {
+        "generator": DCGANGenerator(IMAGE, WHOLE, **SMALL),
+        "encoder": DCGANEncoder(IMAGE, read, **SMALL),
+        "critic": critic,
+    }
+    return Run(objective, nets, {"critic": Player(steps=2)}, batch=8, average=50.0, seed=3)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_resumes_exactly(name: str, kit: Any, tmp_path: Path) -> None:
+    asked = run(name)
+    budget, whole, pieces = Budget(images=16 * STEPS), kit.state(asked), kit.state(asked)
+    logged = [e.losses for e in train(whole, asked, kit.source(asked), until=budget) if isinstance(e, Progress)]
+    for k in range(STEPS):
+        events = train(pieces, asked, kit.source(asked), until=budget)
+        next(event for event in events if isinstance(event, Progress))
+        events.close()
+        pieces = kit.through_disk(pieces, asked, tmp_path / str(k))
+    assert whole.nimg == pieces.nimg == 16 * STEPS
+    assert kit.differences(whole.tree(), pieces.tree()) == []
+    assert ("generator/information" in logged[0]) == (name == "InfoGAN")
