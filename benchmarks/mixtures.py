@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--latent", default=LATENT)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{platform.machine()}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {given.seeds} seeds, one core")
+    print(f"{platform.machine()}, one core, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {given.seeds} seeds")
     print(f"{given.images:,} points, batch {given.batch}, code {given.latent}", flush=True)
     for mixture in given.mixtures:
         for objective in OBJECTIVES:
@@ -163,10 +163,11 @@ def main() -> None:
                 done.append(trial(mixture, objective, seed, given.images, given.batch, given.latent))
                 print(f"  {mixture} {objective} seed {seed}: {done[-1]}", file=sys.stderr, flush=True)
             quality = [t.quality for t in done]
+            modes, seconds = [t.modes for t in done], (time.process_time() - start) / given.seeds
             print(
-                f"{mixture:5} {objective:36} modes {mean(t.modes for t in done):5.2f} (min {min(t.modes for t in done)})  "
+                f"{mixture:5} {objective:36} modes {mean(modes):5.2f} (min {min(modes)})  "
                 f"high quality {mean(quality):5.1f} % ± {stdev(quality) if len(done) > 1 else 0:.1f}  "
-                f"spread {mean(t.spread for t in done):.2f}  {(time.process_time() - start) / given.seeds:.0f} s a seed",
+                f"spread {mean(t.spread for t in done):.2f}  {seconds:.0f} s a seed",
                 flush=True,
             )
 

@@ -1,0 +1,44 @@
+"""What extractors do to images before they look, and how they name themselves and keep what they learned."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from limner.metrics.base import Images
+
+
+def three_channels(x: Images) -> Images:
+    """Grey becomes three equal channels; alpha is laid on white."""
+    if x.shape[1] in (2, 4):
+        alpha = (x[:, -1:] + 1) / 2
+        x = x[:, :-1] * alpha + (1 - alpha)
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+
+
+def at_most(x: Images, longest: int) -> Images:
+    """Images with a longer side above `longest` pixels are reduced to it (bilinear, antialiased), others left."""
+    h, w = x.shape[2:]
+    if max(h, w) <= longest:
+        return x
+    scale = longest / max(h, w)
+    size = (max(8, round(h * scale)), max(8, round(w * scale)))
+    return F.interpolate(x, size, mode="bilinear", antialias=True)
+
+
+def digest_of(rule: str, weights: Iterable[Tensor]) -> str:
+    """16 hexadecimal digits that depend on the rule's words and on every number."""
+    h = hashlib.blake2b(rule.encode(), digest_size=8)
+    for weight in weights:
+        h.update(weight.detach().cpu().contiguous().numpy().tobytes())
+    return h.hexdigest()
+
+
+def cache_folder() -> Path:
+    """`$LIMNER_CACHE`, or `~/.cache/limner`."""
+    return Path(os.environ.get("LIMNER_CACHE") or Path.home() / ".cache" / "limner")
