@@ -17,7 +17,7 @@ def default(facts: Facts) -> Spec:
     CPU cores; 64×64 photographs take tens of minutes there, and minutes on a GPU, where the networks are wider.
     """
     wide = 2 if facts.device == "cuda" else 1
-    options = {"width": 32 * wide, "widest": 256 * wide}
+    small = max(facts.image.height, facts.image.width) <= 32
     adam = {
         "is": "Adam",
         "lr": {"is": "Cosine", "start": 1e-3, "end": 1e-4, "begin": 0.5},
@@ -28,8 +28,8 @@ def default(facts: Facts) -> Spec:
         "is": "Run",
         "objective": {"is": "GAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]},
         "nets": {
-            "generator": facts.net("LightGenerator", **options),
-            "critic": facts.net("LightCritic", **options),
+            "generator": facts.net("LightGenerator", width=(64 if small else 48) * wide, widest=256 * wide),
+            "critic": facts.net("LightCritic", width=32 * wide, widest=256 * wide),
         },
         "players": {turn: {"is": "Player", "optimizer": adam} for turn in ("generator", "critic")},
         "batch": 32 * wide,
