@@ -154,7 +154,8 @@ def main() -> None:
     parser.add_argument("--latent", default=LATENT)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{platform.machine()}, one core, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}, {given.seeds} seeds")
+    machine = f"{platform.machine()}, one core, torch {torch.__version__}"
+    print(f"{machine}, {time.strftime('%Y-%m-%d')}, {given.seeds} seeds")
     print(f"{given.images:,} points, batch {given.batch}, code {given.latent}", flush=True)
     for mixture in given.mixtures:
         for objective in OBJECTIVES:

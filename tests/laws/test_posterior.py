@@ -68,7 +68,7 @@ def test_a_product_adds_nats() -> None:
 
 
 def test_the_true_posterior_attains_the_mutual_information() -> None:
-    """One category of four, of which a channel keeps the pair and forgets the rest: I = log 2 (Chen et al. 2016, eq. 4)."""
+    """One category of four, of which a channel keeps the pair only: I = log 2 (Chen et al. 2016, eq. 4)."""
     prior, n = Categorical(4), 4000
     z = prior.sample(n, generator(5))
     first = z[:, :2].sum(1, keepdim=True)

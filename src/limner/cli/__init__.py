@@ -19,6 +19,7 @@ from limner.cli.evaluate import evaluate
 from limner.cli.listing import listing
 from limner.cli.sample import sample
 from limner.cli.train import train
+from limner.cli.verify import verify
 from limner.core.errors import UserError, unknown
 
 __all__ = ["app", "main", "run"]
@@ -51,7 +52,7 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, evaluate, listing):
+for _verb in (check, train, sample, evaluate, verify, listing):
     app.add_command(_verb)
 
 
