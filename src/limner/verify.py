@@ -1,8 +1,8 @@
 """Reruns of published and exact results: each proof's rows, kept so that a stopped verification goes on.
 
-    OUT/NAME.json     rows of a proof that is done, with seeds, seconds, machine and date
-    OUT/runs/         what proofs trained, which is gone on with
-    OUT/table.md      ours beside what was published; table.html is the same page for a browser
+OUT/NAME.json     rows of a proof that is done, with seeds, seconds, machine and date
+OUT/runs/         what proofs trained, which is gone on with
+OUT/table.md      ours beside what was published; table.html is the same page for a browser
 """
 
 from __future__ import annotations

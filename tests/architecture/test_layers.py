@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "limner"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
-    {"core"},
+    {"core", "lessons"},
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
     {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve"},

@@ -29,9 +29,7 @@ from limner.core.errors import UserError
 @click.option("--out", default="runs/verify", show_default=True, metavar="DIR", help="Runs, rows and tables.")
 @click.option("--list", "listing", is_flag=True, help="Say what there is, and run nothing.")
 @json_flag
-def verify(
-    names: tuple[str, ...], quick: bool, seeds: str, data: str, out: str, listing: bool, as_json: bool
-) -> int:
+def verify(names: tuple[str, ...], quick: bool, seeds: str, data: str, out: str, listing: bool, as_json: bool) -> int:
     """Rerun published and exact results (all, or those NAMEd) and print ours beside them.
 
     A stopped verification goes on where it was: what is done lies in --out. The table is written there too, as
