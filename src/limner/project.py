@@ -37,7 +37,7 @@ from limner.data.batches import Batches
 from limner.data.images import Images
 from limner.journal import Journal
 from limner.monitor import monitor
-from limner.train import Budget, GaveUp, Run, State, train
+from limner.train import Budget, GaveUp, Run, State, check, train
 
 KEPT = 2
 """Newest checkpoints that stay on disk, beside the best."""
@@ -77,7 +77,7 @@ class Project:
         """A new run folder. Raises UserError when there already is a run."""
         if (folder / SETTINGS).exists():
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or give another --out")
-        build(settings.run, Run)
+        check(build(settings.run, Run))
         project = cls(folder, dataclasses.replace(settings, files=tuple(Path(f).name for f in files)))
         with _one_line(folder, ROOM):
             folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from limner.core.errors import UserError
 from limner.core.events import Progress
 from limner.core.latent import Categorical, Gaussian, Mixed, Uniform
 from limner.core.pixels import Image
@@ -18,6 +19,8 @@ from limner.objectives.aae import AAE
 from limner.objectives.base import Objective
 from limner.objectives.bigan import BiGAN
 from limner.objectives.infogan import InfoGAN
+from limner.project import Project, Settings
+from limner.recipes.base import Facts, plan
 from limner.train import Budget, Player, Run, train
 
 IMAGE, READ = Image(1, 8, 8), Mixed((Categorical(3), Uniform(2)))
@@ -54,3 +57,11 @@ def test_resumes_exactly(name: str, kit: Any, tmp_path: Path) -> None:
     assert whole.nimg == pieces.nimg == 16 * STEPS
     assert kit.differences(whole.tree(), pieces.tree()) == []
     assert ("generator/information" in logged[0]) == (name == "InfoGAN")
+
+
+def test_a_run_whose_networks_do_not_fit_leaves_no_folder(tmp_path: Path) -> None:
+    asked = plan("bigan", Facts(IMAGE, 100, 0, "cpu"), ("critic=LightCritic",))
+    settings = Settings(asked, "bigan", "digits", "train", "", (), (), 100, Budget(images=64))
+    with pytest.raises(UserError, match="needs a JointCritic"):
+        Project.create(tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()

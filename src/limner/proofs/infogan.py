@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from limner.core.latent import Categorical, parts
+from limner.core.pixels import Bytes, grid
 from limner.core.rng import generator
 from limner.data.images import Images
 from limner.likeness import Likeness
@@ -77,6 +78,15 @@ def told(model: Likeness, n: int = 1000) -> float:
     assert encoder is not None
     z = model.generator.latent.sample(n, generator(0, 0, "told"))
     return float(encoder(model.generator(z)).each(z[:, : encoder.latent.dim])[:, 0].mean()) + prior.entropy()
+
+
+def traversal(model: Likeness, steps: int = 9, seed: int = 0) -> Bytes:
+    """One picture (h, w, c): columns are categories, rows the first continuous code from -2 to 2, noise the same."""
+    categories = first(model).dim
+    z = model.codes(1, seed).repeat(steps * categories, 1)
+    z[:, :categories] = first(model).scale * torch.eye(categories).repeat(steps, 1)
+    z[:, categories] = torch.linspace(-2, 2, steps).repeat_interleave(categories)
+    return grid(model.decode(z), categories)
 
 
 def first(model: Likeness) -> Categorical:
