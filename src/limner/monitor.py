@@ -84,9 +84,7 @@ def monitor(
 class Watch:
     """The fixed part of looking: the same real images and the same codes each time."""
 
-    def __init__(
-        self, state: Trained, train: Pictures, held_out: Pictures, n: int, seed: int, sampled: bool
-    ) -> None:
+    def __init__(self, state: Trained, train: Pictures, held_out: Pictures, n: int, seed: int, sampled: bool) -> None:
         self._state, self._seed, self._n, self._sampled = state, seed, n, sampled
         self._extract = build("RandomFeatures", Extractor)
         self._train, self._held_out = self._part(train, "train"), self._part(held_out, "held-out")

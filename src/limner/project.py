@@ -146,7 +146,8 @@ class Project:
                 return
             self._publish(state, run)
             self._delete_old()
-            watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed, sampled=run.objective.sampled)
+            sampled = run.objective.sampled
+            watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed, sampled=sampled)
             yield from self._keep(watched, state, run)
 
     def _keep(self, events: Iterator[Event], state: State, run: Run) -> Iterator[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from limner.core.spec import Spec
 from limner.recipes.base import Facts, recipe
+from limner.recipes.default import default
 
 
 @recipe
@@ -22,6 +23,15 @@ def denoising(facts: Facts) -> Spec:
 def vae(facts: Facts) -> Spec:
     """A variational autoencoder: smooth samples, reconstructions and codes that follow the prior. Trains steadily."""
     return run(facts, {"is": "VAE", "likelihood": "Student"})
+
+
+@recipe
+def vaegan(facts: Facts) -> Spec:
+    """A VAE whose pictures a critic compares and judges: sharper; reconstructions alike in kind, not in pixels."""
+    planned, rival = run(facts, {"is": "VAEGAN"}), default(facts)
+    critic = rival["nets"]["critic"] | {"classes": 0}
+    players = {"autoencoder": rival["players"]["generator"], "critic": rival["players"]["critic"]}
+    return planned | {"nets": planned["nets"] | {"critic": critic}, "players": players, "augment": rival["augment"]}
 
 
 def run(facts: Facts, objective: Spec) -> Spec:

@@ -1,0 +1,69 @@
+"""All three roles: a variational autoencoder whose pictures are compared, and judged, by a critic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.core.moment import Moment
+from limner.core.schedule import Schedule
+from limner.core.spec import register
+from limner.models.base import Critic, Pictures
+from limner.objectives.base import Examples, critic_of
+from limner.objectives.gan import GAN
+from limner.objectives.likelihoods import Student
+from limner.objectives.vae import posterior, variational
+
+
+@register
+@dataclass(frozen=True)
+class VAEGAN(GAN):
+    """A VAE's error is measured on the critic's features, and its pictures play the game too (Larsen et al. 2016).
+
+    Fakes are half reconstructions, half samples of the prior; the game moves only the generator (algorithm 1).
+
+    game: the adversarial loss
+    penalties: further terms of the critic's turn
+    adversarial: weight of the game for the generator, beside the nats of all features
+    beta: weight of the code's nats
+    pixels: weight of the pixels' nats, which the paper does without
+    """
+
+    adversarial: Schedule = 100.0
+    beta: Schedule = 1.0
+    pixels: Schedule = 0.0
+    players: ClassVar[dict[str, tuple[str, ...]]] = {"autoencoder": ("encoder", "generator"), "critic": ("critic",)}
+
+    def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        return self.autoencoder_terms(nets, batch, at) if turn == "autoencoder" else self.critic_terms(nets, batch, at)
+
+    def autoencoder_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
+        """The VAE's two terms, and the generator's side of the game; leaves its fakes for the critic."""
+        (encoder, generator), critic = variational(nets), critic_of(nets)
+        q = posterior(encoder, batch.x, batch.label)
+        z = q.sample(at.normal(generator.latent.dim))
+        made = generator(z, batch.label)
+        terms = {"features": unlike(critic, batch.x, made), "code": at(self.beta) * q.kl()}
+        if weight := at(self.pixels):
+            terms["pixels"] = -weight * Student()(batch.x, made)
+        # the game must not reach the encoder, which would otherwise hide what is hard to paint
+        codes = torch.where(at.uniform(1) < 0.5, z.detach(), at.codes(generator.latent))
+        fake = generator(codes, batch.label)
+        at.kept["fake"] = fake.detach()
+        fake_logits = critic(at.seen(fake), batch.label)
+        real_logits = critic(at.seen(batch.x), batch.label) if self.game.pairs else fake_logits.detach()
+        return terms | {"game": at(self.adversarial) * self.game.generator(real_logits, fake_logits)}
+
+
+def unlike(critic: Critic, x: Pictures, made: Pictures) -> Float[Tensor, " n"]:
+    """Nats of a picture's features around those of its reconstruction (Larsen et al. 2016, eq. 7 and 8).
+
+    The paper's noise has width 1. Here it is learned from each picture, since a critic's features have any scale.
+    """
+    with torch.no_grad():
+        real = critic.features(x)
+    return -Student()(real[:, :, None, None], critic.features(made)[:, :, None, None])
