@@ -28,8 +28,8 @@ from limner.train import Budget, Player, Run, State, train
 MNIST = "89.8 (the issue's target); 86.8 for 50 codes, 2 × 200 hidden, 200 M images (Burda et al. 2016, table 1, VAE)"
 PLAIN = (
     *(f"{role}=Plain{role.title()}" for role in ("encoder", "generator")),
-    *(f"{role}.{option}" for role in ("encoder", "generator") for option in ("latent=Gaussian(50)", "width=500")),
-    *(f"{role}.depth=2" for role in ("encoder", "generator")),
+    *(f"{role}.{option}" for role in ("encoder", "generator") for option in ("classes=0", "latent=Gaussian(50)")),
+    *(f"{role}.{option}" for role in ("encoder", "generator") for option in ("width=500", "depth=2")),
     *("objective=VAE(Bernoulli)", "precision=fp32", "batch=128", "lr=Cosine(0.002, 0.00002, 0.1)"),
 )
 """What makes the `vae` recipe the plain network of the literature: 784-500-500-50-500-500-784."""
@@ -39,13 +39,13 @@ PLAIN = (
 def vae(bench: Bench) -> Iterator[Row]:
     """A linear VAE reaches PPCA's optimum, the bound rises to the likelihood, and binarised MNIST in nats."""
     seeds = bench.seeds[: bench.pick(1, None)]
-    reached = [linear(seed, bench.pick(60_000, 300_000)) for seed in seeds]
+    reached = [linear(seed, bench.pick(400_000, 1_000_000)) for seed in seeds]
     protocol = "1,000 planted points of rank 4 in 36 dimensions; sigma as PPCA finds it"
     yield Row(
         "linear VAE, likelihood below PPCA's optimum",
         tuple(100 * (r.best - r.exact) / abs(r.best) for r in reached),
         "%",
-        at_most=1.0,
+        at_most=bench.pick(2.0, 1.0),
         judged="worst",
         published="0 (Lucas et al. 2019, theorem 1)",
         protocol=protocol,
@@ -163,14 +163,12 @@ def bounded(
 
 def digits(bench: Bench, seeds: tuple[int, ...]) -> Row:
     """Binarised test digits under the plain VAE, by 200 importance samples."""
-    count, tested, k = bench.pick((30_000, 200, 50), (2_000_000, 10_000, 200))
-    test = to_float(bench.images("mnist", "test").pixels[:tested])
-    nats = [
-        negative(bench.train("mnist", "vae", seed, count=count, assignments=PLAIN), test, k, seed) for seed in seeds
-    ]
+    count, tested, k = bench.pick((30_000, 200, 50), (1_500_000, 2_000, 200))
+    test = to_float(bench.images("mnist", "test").pixels[:: 10_000 // tested].copy())
+    models = [bench.train("mnist", "vae", seed, count=count, assignments=PLAIN) for seed in seeds]
     return Row(
         "dynamically binarised MNIST, negative log-likelihood",
-        tuple(nats),
+        tuple(negative(model, test, k, seed) for model, seed in zip(models, seeds, strict=True)),
         "nats",
         at_most=bench.pick(150.0, 90.0),
         published=MNIST,
