@@ -14,6 +14,7 @@ from limner.core.pixels import Image, to_float
 from limner.core.rng import generator
 from limner.core.schedule import Cosine
 from limner.likeness import Likeness
+from limner.models.base import Model
 from limner.models.linear import LinearEncoder, LinearGenerator
 from limner.objectives.autoencoder import Autoencoder, coders_of
 from limner.proofs.base import Bench, Row, proof
@@ -48,7 +49,7 @@ def autoencoder(bench: Bench) -> Iterator[Row]:
 def linear(seed: int, count: int) -> float:
     """By how many percent the error of a trained linear autoencoder is above PCA's."""
     x, image, rank = planted(seed), Image(1, 6, 6), 4
-    nets = {
+    nets: dict[str, Model] = {
         "encoder": LinearEncoder(image, Gaussian(rank)),
         "generator": LinearGenerator(image, Gaussian(rank), output="linear"),
     }

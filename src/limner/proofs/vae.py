@@ -18,7 +18,7 @@ from limner.core.rng import generator
 from limner.core.schedule import Cosine
 from limner.data.batches import Batch
 from limner.likeness import Likeness
-from limner.models.base import Encoder, Generator
+from limner.models.base import Encoder, Generator, Model
 from limner.models.linear import LinearEncoder, LinearGenerator
 from limner.objectives.likelihoods import Bernoulli, Normal
 from limner.objectives.vae import VAE, variational
@@ -101,7 +101,7 @@ def linear(seed: int, count: int) -> Linear:
     x, rank, image = planted(seed), 4, Image(1, 6, 6)
     best, sigma = ppca(x.flatten(1).double(), rank)
     objective = VAE(Normal(sigma))
-    nets = {
+    nets: dict[str, Model] = {
         "encoder": LinearEncoder(image, Gaussian(rank)),
         "generator": LinearGenerator(image, Gaussian(rank), output="linear"),
     }
