@@ -120,6 +120,8 @@ class Likeness:
         encoder, shape = self.encoder, (self.image.height, self.image.width, self.image.channels)
         if encoder is None:
             raise UserError("this model has no encoder to reconstruct with; train one with --recipe autoencoder or vae")
+        if encoder.latent != self.generator.latent:
+            raise UserError(f"this model's encoder reads only {encoder.latent} of a code, so it cannot reconstruct")
         if images.shape[1:] != shape:
             given = " × ".join(map(str, images.shape[1:]))
             raise UserError(f"this model reconstructs {self.image} pictures, not {given}; gather(size=…, channels=…)")

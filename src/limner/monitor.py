@@ -99,8 +99,10 @@ class Watch:
             fake, label = self._draw()
             yield Preview(at.nimg, grid(to_bytes(fake[:64]), 8)[None])
             values |= self._scores(fake, label)
-        encoder = self._state.averaged["encoder"] if "encoder" in self._state.nets else None
-        if isinstance(encoder, Encoder):
+        nets = self._state.averaged
+        encoder = nets["encoder"] if "encoder" in nets else None
+        # some encoders read only a part of the code
+        if isinstance(encoder, Encoder) and encoder.latent == nets["generator"].latent:
             made = self._reconstruct(encoder)
             yield Preview(at.nimg, self._pairs(made), "reconstructions")
             values["reconstruction"] = float((made - self._held_out.x).square().mean().sqrt())

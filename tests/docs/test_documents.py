@@ -75,7 +75,7 @@ class Page:
 
 
 README, CHINESE = Page(ROOT / "README.md"), Page(ROOT / "README.zh-CN.md")
-DOCS = [Page(path) for path in sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [Page(path) for path in sorted((ROOT / "docs").rglob("*.md"))]
 SHELVES = {
     "training.md": ("Optimizer", "Augment", "Curve", "Latent", "recipes"),
     "objectives.md": ("Objective", "Game", "Penalty", "Distance", "Likelihood"),

@@ -20,7 +20,7 @@ from limner.distances.ssim import SSIM, Frequency
 from limner.likeness import Likeness
 from limner.models.base import Encoder, Generator
 from limner.models.plain import PlainEncoder, PlainGenerator
-from limner.objectives.autoencoder import Autoencoder, coders_of
+from limner.objectives.autoencoder import Autoencoder
 from limner.proofs.autoencoder import PCA, linear, psnr
 
 N = 64
@@ -77,8 +77,8 @@ def test_any_distance_is_what_is_made_small(name: str) -> None:
 
 
 def test_two_sizes_of_code_are_named() -> None:
-    with pytest.raises(UserError, match=r"Gaussian\(dim=8\).*Gaussian\(dim=4\).*-o encoder.latent"):
-        coders_of(players(8, 4))
+    with pytest.raises(UserError, match=r"Gaussian\(dim=4\), not Gaussian\(dim=8\).*-o .encoder.latent"):
+        Autoencoder().check(dict(players(8, 4).items()))
 
 
 def test_a_linear_autoencoder_finds_the_principal_axes() -> None:
@@ -149,7 +149,5 @@ def test_a_model_reconstructs_bytes_and_says_what_it_lacks() -> None:
 def test_every_family_with_an_encoder_has_a_generator_of_the_same_code(name: str) -> None:
     image = Image(3, 16, 16)
     if f"{name}Generator" in catalog(Generator):
-        built = {
-            r: build(f"{name}{r.title()}", k, image=image) for r, k in (("encoder", Encoder), ("generator", Generator))
-        }
-        coders_of(nn.ModuleDict(built))
+        encoder = build(f"{name}Encoder", Encoder, image=image)
+        Autoencoder().check({"encoder": encoder, "generator": build(f"{name}Generator", Generator, image=image)})

@@ -163,8 +163,9 @@ def test_a_linear_vae_is_probabilistic_pca_and_its_bound_the_likelihood() -> Non
 
 
 def test_a_prior_that_is_not_gaussian_is_refused() -> None:
-    with pytest.raises(UserError, match=r"-o encoder.latent=Gaussian\(4\) -o generator.latent=Gaussian\(4\)"):
-        VAE().loss("autoencoder", players(Uniform(4)), Batch(pictures(), None), moment())
+    for objective in (VAE(), VAEGAN()):
+        with pytest.raises(UserError, match=r"-o encoder.latent=Gaussian\(4\) -o generator.latent=Gaussian\(4\)"):
+            objective.check(dict(players(Uniform(4)).items()))
 
 
 def test_the_game_moves_the_generator_and_not_the_encoder() -> None:

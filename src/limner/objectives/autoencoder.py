@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,14 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
 from limner.distances.base import Distance
 from limner.distances.pixel import Squared
-from limner.models.base import Encoder, Generator, Pictures
-from limner.objectives.base import Examples, Objective, generator_of
+from limner.models.base import Model, Pictures
+from limner.objectives.base import Examples, Objective, encoder_of, generator_of, insist_on_one_latent
 
 
 @register
@@ -38,9 +38,12 @@ class Autoencoder(Objective):
     sampled: ClassVar[bool] = False
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
-        encoder, generator = coders_of(nets)
+        encoder, generator = encoder_of(nets), generator_of(nets)
         code = encoder(self.corrupt(batch.x, at), batch.label).mean
         return {"distance": self.distance(generator(code, batch.label), batch.x)}
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_one_latent("Autoencoder", nets)
 
     def corrupt(self, x: Pictures, at: Moment) -> Pictures:
         """What the encoder is shown."""
@@ -49,15 +52,3 @@ class Autoencoder(Objective):
         if masked := at(self.masked):
             x = torch.where(at.uniform(1, *x.shape[2:]) < masked, 0.0, x)
         return x
-
-
-def coders_of(nets: nn.ModuleDict) -> tuple[Encoder, Generator]:
-    """Encoder and generator among the players. Raises UserError unless they have one code."""
-    encoder, generator = nets["encoder"], generator_of(nets)
-    assert isinstance(encoder, Encoder)
-    if encoder.latent != generator.latent:
-        raise UserError(
-            f"the encoder's code is {encoder.latent} and the generator's {generator.latent}; "
-            "give both the same: -o encoder.latent=… -o generator.latent=…"
-        )
-    return encoder, generator

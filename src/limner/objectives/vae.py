@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 from limner.core.errors import UserError
 from limner.core.latent import Gaussian
 from limner.core.moment import Moment
+from limner.core.posterior import Posterior
 from limner.core.schedule import Schedule
 from limner.core.spec import register
-from limner.models.base import Encoder, Generator, Labels, Pictures, Posterior
-from limner.objectives.autoencoder import coders_of
-from limner.objectives.base import Examples, Objective
+from limner.models.base import Encoder, Generator, Labels, Model, Pictures
+from limner.objectives.base import Examples, Objective, encoder_of, generator_of, insist_on_one_latent
 from limner.objectives.likelihoods import Bernoulli, Likelihood
 
 
@@ -36,7 +37,7 @@ class VAE(Objective):
     players: ClassVar[dict[str, tuple[str, ...]]] = {"autoencoder": ("encoder", "generator")}
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
-        encoder, generator = variational(nets)
+        encoder, generator = encoder_of(nets), generator_of(nets)
         x = self.likelihood.observe(batch.x, at)
         noise = at.normal(self.samples, generator.latent.dim)
         if self.samples > 1:
@@ -45,6 +46,9 @@ class VAE(Objective):
         q = posterior(encoder, x, batch.label)
         made = generator(q.sample(noise[:, 0]), batch.label)
         return {"picture": -self.likelihood(x, made), "code": at(self.beta) * q.kl()}
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_gaussian_codes("VAE", nets)
 
     def log_weights(
         self,
@@ -69,16 +73,15 @@ class VAE(Objective):
         return picture + beta * code
 
 
-def variational(nets: nn.ModuleDict) -> tuple[Encoder, Generator]:
-    """Encoder and generator, whose code must be standard normal a priori, as the nats of a code are counted."""
-    encoder, generator = coders_of(nets)
-    if not isinstance(generator.latent, Gaussian):
-        told = f"Gaussian({generator.latent.dim})"
+def insist_on_gaussian_codes(name: str, nets: Mapping[str, Model]) -> None:
+    """Raise UserError unless there is one kind of code, and it is standard normal, as its nats are counted."""
+    insist_on_one_latent(name, nets)
+    latent = getattr(nets["generator"], "latent", None)
+    if not isinstance(latent, Gaussian):
+        told = f"Gaussian({getattr(latent, 'dim', 64)})"
         raise UserError(
-            f"the code of a VAE is Gaussian, not {generator.latent}; use -o encoder.latent={told} "
-            f"-o generator.latent={told}"
+            f"{name}: the code must be Gaussian, not {latent}; type -o encoder.latent={told} -o generator.latent={told}"
         )
-    return encoder, generator
 
 
 def posterior(encoder: Encoder, x: Pictures, label: Labels | None) -> Posterior:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,11 +13,11 @@ from torch import Tensor, nn
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
-from limner.models.base import Critic, Pictures
-from limner.objectives.base import Examples, critic_of
+from limner.models.base import Critic, Model, Pictures
+from limner.objectives.base import Examples, critic_of, encoder_of, generator_of
 from limner.objectives.gan import GAN
 from limner.objectives.likelihoods import Student
-from limner.objectives.vae import posterior, variational
+from limner.objectives.vae import insist_on_gaussian_codes, posterior
 
 
 @register
@@ -43,8 +44,8 @@ class VAEGAN(GAN):
 
     def autoencoder_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The VAE's two terms, and the generator's side of the game; leaves its fakes for the critic."""
-        (encoder, generator), critic = variational(nets), critic_of(nets)
-        q = posterior(encoder, batch.x, batch.label)
+        generator, critic = generator_of(nets), critic_of(nets)
+        q = posterior(encoder_of(nets), batch.x, batch.label)
         z = q.sample(at.normal(generator.latent.dim))
         made = generator(z, batch.label)
         terms = {"features": unlike(critic, batch.x, made), "code": at(self.beta) * q.kl()}
@@ -52,11 +53,11 @@ class VAEGAN(GAN):
             terms["pixels"] = -weight * Student()(batch.x, made)
         # the game must not reach the encoder, which would otherwise hide what is hard to paint
         codes = torch.where(at.uniform(1) < 0.5, z.detach(), at.codes(generator.latent))
-        fake = generator(codes, batch.label)
-        at.kept["fake"] = fake.detach()
-        fake_logits = critic(at.seen(fake), batch.label)
-        real_logits = critic(at.seen(batch.x), batch.label) if self.game.pairs else fake_logits.detach()
-        return terms | {"game": at(self.adversarial) * self.game.generator(real_logits, fake_logits)}
+        game = self.deceive(nets, generator(codes, batch.label), batch, at)
+        return terms | {name: at(self.adversarial) * term for name, term in game.items()}
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_gaussian_codes("VAEGAN", nets)
 
 
 def unlike(critic: Critic, x: Pictures, made: Pictures) -> Float[Tensor, " n"]:

@@ -16,7 +16,8 @@ from limner.core.schedule import Cosine
 from limner.likeness import Likeness
 from limner.models.base import Model
 from limner.models.linear import LinearEncoder, LinearGenerator
-from limner.objectives.autoencoder import Autoencoder, coders_of
+from limner.objectives.autoencoder import Autoencoder
+from limner.objectives.base import encoder_of, generator_of
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.vae import Points, planted
 from limner.train import Budget, Player, Run, State, train
@@ -58,7 +59,7 @@ def linear(seed: int, count: int) -> float:
     state = State(run, torch.device("cpu"))
     for _ in train(state, run, Points(x, run.batch, seed), until=Budget(images=count), looks=1):
         pass
-    encoder, made = coders_of(state.averaged)
+    encoder, made = encoder_of(state.averaged), generator_of(state.averaged)
     error = (made(encoder(x).mean) - x).square().mean().item()
     best = (PCA(x, rank)(x) - x).square().mean().item()
     return 100 * (error / best - 1)

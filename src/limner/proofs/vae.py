@@ -20,8 +20,9 @@ from limner.data.batches import Batch
 from limner.likeness import Likeness
 from limner.models.base import Encoder, Generator, Model
 from limner.models.linear import LinearEncoder, LinearGenerator
+from limner.objectives.base import encoder_of, generator_of
 from limner.objectives.likelihoods import Bernoulli, Normal
-from limner.objectives.vae import VAE, variational
+from limner.objectives.vae import VAE
 from limner.proofs.base import Bench, Row, proof
 from limner.train import Budget, Player, Run, State, train
 
@@ -110,7 +111,7 @@ def linear(seed: int, count: int) -> Linear:
     state = State(run, torch.device("cpu"))
     for _ in train(state, run, Points(x, run.batch, seed), until=Budget(images=count), looks=1):
         pass
-    encoder, made = variational(state.averaged)
+    encoder, made = encoder_of(state.averaged), generator_of(state.averaged)
     exact = likelihood(made, sigma, x.flatten(1).double())
     with torch.no_grad():
         noise = torch.randn(len(x), 1_000, rank, generator=generator(seed, 0, "bound"))
