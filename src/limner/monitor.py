@@ -99,10 +99,7 @@ class Watch:
             fake, label = self._draw()
             yield Preview(at.nimg, grid(to_bytes(fake[:64]), 8)[None])
             values |= self._scores(fake, label)
-        nets = self._state.averaged
-        encoder = nets["encoder"] if "encoder" in nets else None
-        # some encoders read only a part of the code
-        if isinstance(encoder, Encoder) and encoder.latent == nets["generator"].latent:
+        if (encoder := self._encoder()) is not None:
             made = self._reconstruct(encoder)
             yield Preview(at.nimg, self._pairs(made), "reconstructions")
             values["reconstruction"] = float((made - self._held_out.x).square().mean().sqrt())
@@ -123,6 +120,14 @@ class Watch:
         label = self._labels(net)
         parts = [net(z[i : i + 128], None if label is None else label[i : i + 128]) for i in range(0, self._n, 128)]
         return torch.cat(parts), label
+
+    def _encoder(self) -> Encoder | None:
+        """The averaged encoder, if there is one and it finds the generator's whole code."""
+        if "encoder" not in self._state.nets:
+            return None
+        encoder, net = self._state.averaged["encoder"], self._state.averaged["generator"]
+        assert isinstance(encoder, Encoder) and isinstance(net, Generator)
+        return encoder if encoder.latent == net.latent else None
 
     @torch.no_grad()
     def _reconstruct(self, encoder: Encoder) -> Tensor:

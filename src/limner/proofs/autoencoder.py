@@ -93,7 +93,7 @@ def size(name: str) -> tuple[int, int] | None:
 
 def reconstructed(bench: Bench, name: str, seeds: tuple[int, ...]) -> Row:
     """Test pictures through the `autoencoder` recipe, and through PCA."""
-    count = bench.pick(4_000, 30_000)
+    count = bench.pick(8_000, 30_000)
     test = pictures(bench, name, "test", 2_000)
     pca = psnr(PCA(pictures(bench, name, "train", 10_000), SETS[name])(test), test)
     models = [bench.train(name, "autoencoder", seed, count=count, size=size(name)) for seed in seeds]
@@ -109,7 +109,7 @@ def reconstructed(bench: Bench, name: str, seeds: tuple[int, ...]) -> Row:
 
 def denoised(bench: Bench, seeds: tuple[int, ...]) -> Row:
     """Noisy test digits through the `denoising` recipe, and projected on the digits' principal axes."""
-    count = bench.pick(4_000, 30_000)
+    count = bench.pick(8_000, 30_000)
     test = pictures(bench, "mnist", "test", 2_000)
     noisy = test + NOISE * torch.randn(test.shape, generator=generator(0, 0, "noise"))
     pca = psnr(PCA(pictures(bench, "mnist", "train", 10_000), SETS["mnist"])(noisy).clamp(-1, 1), test)

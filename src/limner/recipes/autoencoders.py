@@ -49,7 +49,7 @@ def run(facts: Facts, objective: Spec) -> Spec:
         "objective": objective,
         "nets": {role: facts.net(f"Light{role.title()}", **options) for role in ("encoder", "generator")},
         "players": {"autoencoder": {"is": "Player", "optimizer": adam}},
-        "batch": 64,
+        "batch": 32,
         "average": 10_000.0,
         "precision": facts.precision,
         "seed": facts.seed,
