@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from limner.core import store
 from limner.core.errors import UserError, unknown
-from limner.core.pixels import Bytes, Image, to_bytes
+from limner.core.pixels import Bytes, Image, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build, spec
 from limner.models.base import Critic, Encoder, Generator, Model
@@ -113,6 +113,24 @@ class Likeness:
     def sample(self, n: int = 64, seed: int = 0, label: str | None = None, truncation: float = 1.0) -> Bytes:
         """n images, uint8 (n, h, w, c). The same seed gives the same images."""
         return self.decode(self.codes(n, seed, truncation), self.labels(n, seed, label))
+
+    @torch.no_grad()
+    def reconstruct(self, images: Bytes, label: NDArray[np.int64] | None = None) -> Bytes:
+        """uint8 images (n, h, w, c) → codes → images. Raises UserError when there is no encoder, or they do not fit."""
+        encoder, shape = self.encoder, (self.image.height, self.image.width, self.image.channels)
+        if encoder is None:
+            raise UserError("this model has no encoder to reconstruct with; train one with --recipe autoencoder or vae")
+        if encoder.latent != self.generator.latent:
+            raise UserError(f"this model's encoder reads only {encoder.latent} of a code, so it cannot reconstruct")
+        if images.shape[1:] != shape:
+            given = " × ".join(map(str, images.shape[1:]))
+            raise UserError(f"this model reconstructs {self.image} pictures, not {given}; gather(size=…, channels=…)")
+        parts: list[Bytes] = [np.empty((0, *shape), np.uint8)]
+        for rows in (slice(start, start + BLOCK) for start in range(0, len(images), BLOCK)):
+            told = None if label is None else torch.from_numpy(label[rows]).to(self.device)
+            x = to_float(images[rows], self.device)
+            parts.append(to_bytes(self.generator(encoder(x, told).mean, told)))
+        return np.concatenate(parts)
 
     def walk(
         self, stops: int = 6, steps: int = 20, seed: int = 0, label: str | None = None, truncation: float = 1.0

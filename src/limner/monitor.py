@@ -1,4 +1,4 @@
-"""Whether a training goes well: samples, scores against held-out images, and alarms in plain words.
+"""Whether a training goes well: samples, reconstructions, scores against held-out images, alarms in plain words.
 
 `monitor` passes a training's events on and, before each Look, adds a Preview, Scores and Alarms.
 It draws from its own generators, so watching a run does not change it.
@@ -20,7 +20,7 @@ from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
-from limner.models.base import Critic, Generator
+from limner.models.base import Critic, Encoder, Generator
 
 History = list[dict[str, float]]
 
@@ -58,17 +58,25 @@ class Part:
 
 
 def monitor(
-    events: Iterable[Event], state: Trained, train: Pictures, held_out: Pictures, *, n: int = 512, seed: int = 0
+    events: Iterable[Event],
+    state: Trained,
+    train: Pictures,
+    held_out: Pictures,
+    *,
+    n: int = 512,
+    seed: int = 0,
+    sampled: bool = True,
 ) -> Iterator[Event]:
     """The same events, and before each Look what there is to see.
 
     `n` images are drawn of each kind: training, held-out and generated. The score that picks the best
-    checkpoint is the kernel distance to the held-out images on fixed random features.
+    checkpoint is the kernel distance to the held-out images on fixed random features; where codes of the
+    prior make no pictures (`sampled` is false), it is the error of reconstructed held-out images.
     """
     watch: Watch | None = None
     for event in events:
         if isinstance(event, Look) and "generator" in state.nets:
-            watch = watch or Watch(state, train, held_out, n, seed)
+            watch = watch or Watch(state, train, held_out, n, seed, sampled)
             yield from watch.look(event)
         yield event
 
@@ -76,8 +84,8 @@ def monitor(
 class Watch:
     """The fixed part of looking: the same real images and the same codes each time."""
 
-    def __init__(self, state: Trained, train: Pictures, held_out: Pictures, n: int, seed: int) -> None:
-        self._state, self._seed, self._n = state, seed, n
+    def __init__(self, state: Trained, train: Pictures, held_out: Pictures, n: int, seed: int, sampled: bool) -> None:
+        self._state, self._seed, self._n, self._sampled = state, seed, n, sampled
         self._extract = build("RandomFeatures", Extractor)
         self._train, self._held_out = self._part(train, "train"), self._part(held_out, "held-out")
         self._distance = build("KernelDistance", Metric)
@@ -85,12 +93,19 @@ class Watch:
         self._coverage = build({"is": "Coverage", "k": min(5, len(self._held_out.x) - 1)}, Metric)
 
     def look(self, at: Look) -> Iterator[Event]:
-        """Preview, Scores, and what is alarming about them."""
-        fake, label = self._draw()
-        yield Preview(at.nimg, grid(to_bytes(fake[:64]), 8)[None])
-        values = self._scores(fake, label)
-        self._state.history.append({"nimg": at.nimg, "share": at.share} | values)
-        yield Scores(at.nimg, values, values["kernel distance"])
+        """Previews, Scores, and what is alarming about them."""
+        values: dict[str, float] = {}
+        if self._sampled:
+            fake, label = self._draw()
+            yield Preview(at.nimg, grid(to_bytes(fake[:64]), 8)[None])
+            values |= self._scores(fake, label)
+        if (encoder := self._encoder()) is not None:
+            made = self._reconstruct(encoder)
+            yield Preview(at.nimg, self._pairs(made), "reconstructions")
+            values["reconstruction"] = float((made - self._held_out.x).square().mean().sqrt())
+        score = values["kernel distance" if self._sampled else "reconstruction"]
+        self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score} | values)
+        yield Scores(at.nimg, values, score)
         for kind, rule in RULES.items():
             words = rule(self._state.history)
             if words and not rule(self._state.history[:-1]):
@@ -105,6 +120,27 @@ class Watch:
         label = self._labels(net)
         parts = [net(z[i : i + 128], None if label is None else label[i : i + 128]) for i in range(0, self._n, 128)]
         return torch.cat(parts), label
+
+    def _encoder(self) -> Encoder | None:
+        """The averaged encoder, if there is one and it finds the generator's whole code."""
+        if "encoder" not in self._state.nets:
+            return None
+        encoder, net = self._state.averaged["encoder"], self._state.averaged["generator"]
+        assert isinstance(encoder, Encoder) and isinstance(net, Generator)
+        return encoder if encoder.latent == net.latent else None
+
+    @torch.no_grad()
+    def _reconstruct(self, encoder: Encoder) -> Tensor:
+        """The held-out images, made again from their codes."""
+        generator, x, label = self._state.averaged["generator"], self._held_out.x, self._held_out.label
+        blocks = [slice(i, i + 128) for i in range(0, len(x), 128)]
+        told = [None if label is None else label[rows] for rows in blocks]
+        return torch.cat([generator(encoder(x[rows], t).mean, t) for rows, t in zip(blocks, told, strict=True)])
+
+    def _pairs(self, made: Tensor) -> Bytes:
+        """Rows of eight held-out images in turn with rows of their reconstructions, as a picture (1, h, w, c)."""
+        rows = [part[i : i + 8] for i in range(0, min(32, len(made)), 8) for part in (self._held_out.x, made)]
+        return grid(to_bytes(torch.cat(rows)), 8)[None]
 
     def _labels(self, net: Generator) -> Tensor | None:
         """The labels of training images, so that classes are as frequent as they are there."""
@@ -149,7 +185,7 @@ def _spread(features: Tensor) -> float:
 
 def _collapsed(history: History) -> str:
     """Samples that hardly differ, after a tenth of the run."""
-    last = [h for h in history if h["share"] > 0.1][-2:]
+    last = [h for h in history if h["share"] > 0.1 and "diversity" in h][-2:]
     if len(history) < 4 or len(last) < 2 or not all(h["diversity"] < 0.5 and h["coverage"] < 0.3 for h in last):
         return ""
     return (
@@ -161,7 +197,7 @@ def _collapsed(history: History) -> str:
 
 def _overfit(history: History) -> str:
     """A critic that knows the training images by heart while the score gets worse."""
-    if len(history) < 4:
+    if len(history) < 4 or "critic gap" not in history[-1]:
         return ""
     best = min(h["kernel distance"] for h in history)
     last = history[-3:]
@@ -177,11 +213,11 @@ def _overfit(history: History) -> str:
 def _stuck(history: History) -> str:
     """No better than at the very start, a third into the run."""
     late = [h for h in history if h["share"] > 0.33]
-    if len(history) < 4 or not late or min(h["kernel distance"] for h in late) < 0.7 * history[0]["kernel distance"]:
+    if len(history) < 4 or not late or min(h["score"] for h in late) < 0.7 * history[0]["score"]:
         return ""
     return (
-        f"a third of the run is over and the distance is {late[-1]['kernel distance']:.4g}, from "
-        f"{history[0]['kernel distance']:.4g} at the start: nothing is being learned; try a smaller learning rate"
+        f"a third of the run is over and the distance is {late[-1]['score']:.4g}, from "
+        f"{history[0]['score']:.4g} at the start: nothing is being learned; try a smaller learning rate"
     )
 
 

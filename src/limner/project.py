@@ -146,7 +146,8 @@ class Project:
                 return
             self._publish(state, run)
             self._delete_old()
-            watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed)
+            sampled = run.objective.sampled
+            watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed, sampled=sampled)
             yield from self._keep(watched, state, run)
 
     def _keep(self, events: Iterator[Event], state: State, run: Run) -> Iterator[Event]:
@@ -157,7 +158,7 @@ class Project:
                 journal.note(event)
                 match event:
                     case Preview():
-                        self._save_preview(event)
+                        self._save_preview(event, first="samples" if run.objective.sampled else "reconstructions")
                     case Look():
                         yield self._save(state, run)
                         if drawn is None or time.monotonic() - drawn > REDRAW:
@@ -169,11 +170,13 @@ class Project:
                         pass
                 yield event
 
-    def _save_preview(self, event: Preview) -> None:
+    def _save_preview(self, event: Preview, first: str) -> None:
+        """The preview to look at first needs no name; others say what they are of."""
         sheet = event.images[0]
         sheet = enlarge(sheet, max(1, 512 // max(sheet.shape[:2])))
-        save_png(sheet, self.folder / "previews" / f"{event.nimg:010d}.png")
-        save_png(sheet, self.folder / "preview.png")
+        kind = "" if event.name == first else f"-{event.name}"
+        save_png(sheet, self.folder / "previews" / f"{event.nimg:010d}{kind}.png")
+        save_png(sheet, self.folder / f"preview{kind}.png")
 
     def _save(self, state: State, run: Run) -> Saved:
         """A checkpoint; the model file too when the score is the best so far."""
@@ -210,7 +213,7 @@ class Project:
             "nimg": state.nimg,
             "seconds": round(state.seconds, 1),
             "seed": run.seed,
-            "scores": {name: score for name, score in scores.items() if name not in ("nimg", "share")},
+            "scores": {name: score for name, score in scores.items() if name not in ("nimg", "share", "score")},
         }
         return likeness.of(state.averaged, said.names, header)
 
@@ -272,7 +275,7 @@ def _name(state: State) -> str:
 
 def _score(look: dict[str, float]) -> float:
     """What picks the best, lower is better; infinite where it is not a number."""
-    return look["kernel distance"] if math.isfinite(look["kernel distance"]) else math.inf
+    return look["score"] if math.isfinite(look["score"]) else math.inf
 
 
 def _load(state: State, folder: Path) -> None:

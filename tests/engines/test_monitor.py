@@ -15,9 +15,11 @@ from limner.core.latent import Gaussian
 from limner.core.optim import Adam
 from limner.core.pace import Pace
 from limner.core.pixels import Image
-from limner.models.plain import PlainCritic, PlainGenerator
+from limner.models.plain import PlainCritic, PlainEncoder, PlainGenerator
 from limner.monitor import monitor
+from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
+from limner.objectives.vae import VAE
 from limner.train import Budget, Player, Run, State, train
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -107,6 +109,41 @@ def test_a_generator_that_never_changes_makes_no_progress(kit: Any) -> None:
     state.history.clear()
     events = list(monitor(looks(), state, kit.pictures(1000), kit.pictures(300, seed=1), n=256))
     assert alarms(events)["no progress"].nimg == 600
+
+
+def coded(kit: Any, objective: Any, steps: int) -> tuple[State, list[Event]]:
+    """A training with an encoder."""
+    image, latent = Image(1, 8, 8), Gaussian(8)
+    nets = {"generator": PlainGenerator(image, latent, width=64), "encoder": PlainEncoder(image, latent, width=64)}
+    run = Run(objective, nets, batch=32, average=2000.0)
+    state, source = kit.state(run), kit.source(run, 1000)
+    events = train(state, run, source, until=Budget(images=steps * run.batch), looks=10)
+    sampled, pictures = run.objective.sampled, (kit.pictures(1000), kit.pictures(300, seed=1))
+    return state, list(monitor(events, state, *pictures, n=256, sampled=sampled))
+
+
+def test_a_run_with_an_encoder_shows_and_scores_reconstructions(kit: Any) -> None:
+    state, events = coded(kit, VAE(), 1)
+    previews = [event for event in events if isinstance(event, Preview)]
+    assert [p.name for p in previews] == ["samples", "reconstructions"] * 2
+    assert previews[1].images.shape == (1, 8 * 10 + 2, 8 * 10 + 2, 1)
+    assert state.history[-1]["reconstruction"] > 0
+    assert state.history[-1]["score"] == state.history[-1]["kernel distance"]
+
+
+def test_an_autoencoder_is_judged_by_reconstructions_and_cannot_collapse(kit: Any) -> None:
+    state, events = coded(kit, Autoencoder(), 200)
+    assert {event.name for event in events if isinstance(event, Preview)} == {"reconstructions"}
+    scores = [event.score for event in events if isinstance(event, Scores)]
+    assert scores == [h["reconstruction"] for h in state.history] and scores[-1] < 0.5 * scores[0]
+    assert alarms(events) == {}
+
+
+def test_an_autoencoder_that_learns_nothing_is_named(kit: Any) -> None:
+    state, _ = coded(kit, Autoencoder(), 1)
+    state.history.clear()
+    events = list(monitor(looks(), state, kit.pictures(1000), kit.pictures(300, seed=1), n=256, sampled=False))
+    assert set(alarms(events)) == {"no progress"}
 
 
 def test_fifty_images_learnt_by_heart_are_over_fitting(kit: Any, healthy: Any) -> None:

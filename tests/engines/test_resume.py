@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,20 @@ import torch
 from limner.augments.ada import ADA
 from limner.augments.diff import DiffAugment
 from limner.core.events import Alarm, Look, Progress
+from limner.core.latent import Gaussian
 from limner.core.optim import SGD, Adam, Optimizer, RMSprop
+from limner.core.pixels import Image
 from limner.core.schedule import Cosine, Ramp
 from limner.core.spec import catalog
 from limner.models.base import Critic, Generator
 from limner.models.dcgan import DCGANCritic, DCGANGenerator
+from limner.models.plain import PlainEncoder
+from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
+from limner.objectives.likelihoods import Student
 from limner.objectives.penalties import GradientPenalty, WeightClip
+from limner.objectives.vae import VAE
+from limner.objectives.vaegan import VAEGAN
 from limner.train import Budget, Player, Run, train
 
 STEPS = 5
@@ -75,6 +83,22 @@ SETTINGS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_every_setting_resumes_exactly(setting: str, kit: Any, tmp_path: Path) -> None:
     run = kit.tiny_run(DCGANGenerator, DCGANCritic, **SETTINGS[setting])
+    assert kit.differences(whole(kit, run), in_pieces(kit, run, tmp_path)) == []
+
+
+ENCODING = {
+    "Autoencoder": Autoencoder(noise=0.5, masked=Ramp(0.1, 0.9)),
+    "VAE": VAE(beta=Ramp(0.0, 1.0)),
+    "importance-weighted VAE": VAE(Student(), samples=3),
+    "VAEGAN": VAEGAN(pixels=0.1),
+}
+
+
+@pytest.mark.parametrize("name", ENCODING)
+def test_every_objective_with_an_encoder_resumes_exactly(name: str, kit: Any, tmp_path: Path) -> None:
+    run = kit.tiny_run(objective=ENCODING[name], average=50.0)
+    encoder = PlainEncoder(Image(1, 8, 8), Gaussian(8), classes=3, width=4)
+    run = dataclasses.replace(run, nets=run.nets | {"encoder": encoder})
     assert kit.differences(whole(kit, run), in_pieces(kit, run, tmp_path)) == []
 
 

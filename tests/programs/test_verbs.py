@@ -197,3 +197,26 @@ def test_evaluate_mistakes(limner: Limner, trained: Path, blobs: Path, arguments
     lines = [line for line in said.err.splitlines() if line.startswith("limner: ")]
     assert said.code == 2 and said.out == "" and len(lines) == 1
     assert words in lines[0]
+
+
+def test_an_autoencoder_is_trained_shown_and_reconstructs(limner: Limner, blobs: Path, tmp_path: Path) -> None:
+    small = ["-o", "generator.width=4", "-o", "encoder.width=4", "--batch", "32", "--device", "cpu"]
+    folder, pairs = tmp_path / "coder", tmp_path / "pairs.png"
+    assert limner("train", blobs, "--out", folder, "--recipe", "autoencoder", "--images", "640", *small).code == 0
+    assert (folder / "preview.png").exists() and (folder / "model.safetensors").exists()
+    assert limner("sample", folder, "--reconstruct", blobs, "-n", "12", "--out", pairs, "--device", "cpu").code == 0
+    side = 4 * (8 + 2) + 2, 8 * (8 + 2) + 2
+    assert picture(pairs).shape[:2] == (6 * side[0], 6 * side[1])
+
+
+def test_reconstructing_needs_an_encoder_and_a_grid(limner: Limner, blobs: Path, trained: Path, tmp_path: Path) -> None:
+    said = limner("sample", trained, "--reconstruct", blobs, "--out", tmp_path / "x.png", "--device", "cpu")
+    assert said.code == 2 and "no encoder" in said.err
+    said = limner("sample", trained, "--reconstruct", blobs, "--out", tmp_path / "x.npz")
+    assert said.code == 2 and "--out pairs.png" in said.err
+
+
+def test_a_vae_shows_samples_first_and_pairs_beside(limner: Limner, blobs: Path, tmp_path: Path) -> None:
+    small = ["-o", "generator.width=4", "-o", "encoder.width=4", "--batch", "32", "--device", "cpu"]
+    assert limner("train", blobs, "--out", tmp_path / "v", "--recipe", "vae", "--images", "320", *small).code == 0
+    assert (tmp_path / "v" / "preview.png").exists() and (tmp_path / "v" / "preview-reconstructions.png").exists()

@@ -18,6 +18,7 @@ HOMES = {
     "Objective": "limner.objectives.base",
     "Game": "limner.objectives.base",
     "Penalty": "limner.objectives.base",
+    "Likelihood": "limner.objectives.likelihoods",
     "Optimizer": "limner.core.optim",
     "Augment": "limner.augments.base",
     "Latent": "limner.core.latent",

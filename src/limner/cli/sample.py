@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
+from limner.cli.pictures import gathered, splits
 from limner.cli.show import emit, line, progress, writing
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from limner.likeness import Likeness
 
 WALK_MILLISECONDS = 60
+PAIRS_ACROSS = 8
+"""Pictures in a row of a grid of reconstructions."""
 GRID_SIDE = 512
 """A grid smaller than this is enlarged by a whole factor."""
 
@@ -31,6 +34,7 @@ GRID_SIDE = 512
         "limner sample model.safetensors -n 10k --seed 1 --out samples.npz",
         "limner sample runs/demo -n 500 --truncation 0.7 --out folder/",
         "limner sample runs/demo --walk walk.gif",
+        "limner sample runs/vae --reconstruct photos/ --out pairs.png",
     )
 )
 @click.argument("model", metavar="MODEL")
@@ -45,6 +49,9 @@ GRID_SIDE = 512
 )
 @click.option("--out", metavar="X.png|X.npz|FOLDER/", help="A grid, an array with its labels, or single files.")
 @click.option("--walk", metavar="X.gif", help="A moving picture: from code to code and back to the first.")
+@click.option(
+    "--reconstruct", metavar="DATA", help="Instead: rows of its pictures, each above what the model makes of it."
+)
 @with_flag
 @seed_flag
 @device_flag
@@ -56,6 +63,7 @@ def sample(
     truncation: float,
     out: str | None,
     walk: str | None,
+    reconstruct: str | None,
     files: tuple[str, ...],
     seed: int,
     device: str,
@@ -66,12 +74,18 @@ def sample(
         raise UserError("say where to: --out grid.png, --out images.npz, --out folder/ or --walk walk.gif")
     if walk is not None and Path(walk).suffix.lower() != ".gif":
         raise UserError(f"--walk {walk}: a walk is a GIF; write --walk {Path(walk).stem or 'walk'}.gif")
+    if reconstruct is not None and (walk is not None or Path(out or "").suffix.lower() != ".png"):
+        raise UserError("--reconstruct makes a grid of pairs: give it --out pairs.png, and no --walk")
     from limner.likeness import load
 
     load_files(files)
     likeness = load(model, pick_device(device))
     written: list[Path] = []
-    if out is not None:
+    if out is not None and reconstruct is not None:
+        pairs = _reconstruct(likeness, reconstruct, count)
+        with writing(out):
+            written.append(_write_grid(pairs, Path(out), PAIRS_ACROSS))
+    elif out is not None:
         labels = likeness.labels(count, seed, label)
         images = _draw(likeness, count, seed, labels, truncation)
         with writing(out):
@@ -101,6 +115,29 @@ def _draw(
             parts.append(likeness.decode(z[rows], None if labels is None else labels[rows]))
             tick(min(start + 256, count) / count, min(start + 256, count))
     return np.concatenate(parts)
+
+
+def _reconstruct(likeness: Likeness, source: str, count: int) -> NDArray[np.uint8]:
+    """Rows of pictures that were not trained on, if there are such, in turn with rows of their reconstructions."""
+    import numpy as np
+
+    there, image = splits(source), likeness.image
+    images = gathered(source, (image.height, image.width), image.channels, "test" if "test" in there else "train")
+    n = min(count, len(images))
+    rows = np.linspace(0, len(images) - 1, n).astype(np.int64)
+    known = images.labels is not None and images.names == likeness.names
+    x = np.ascontiguousarray(images.pixels[rows])
+    made = likeness.reconstruct(x, images.labels[rows] if known and images.labels is not None else None)
+    steps = range(0, n, PAIRS_ACROSS)
+    return np.concatenate([part[i : i + PAIRS_ACROSS] for i in steps for part in (_filled(x), _filled(made))])
+
+
+def _filled(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey pictures added until the last row is full, so that pairs stay above each other."""
+    import numpy as np
+
+    missing = -len(images) % PAIRS_ACROSS
+    return np.concatenate([images, np.full((missing, *images.shape[1:]), 128, np.uint8)])
 
 
 def _write(

@@ -36,6 +36,8 @@ class Objective:
     players: ClassVar[dict[str, tuple[str, ...]]]
     kinds: ClassVar[dict[str, type[Model]]] = {}
     """Role → what its network must be, where it is not the role's usual kind: a critic of codes, say."""
+    sampled: ClassVar[bool] = True
+    """Whether codes of the prior make pictures, to be shown and judged; where not, reconstructions are."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""

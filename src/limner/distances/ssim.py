@@ -1,0 +1,74 @@
+"""Structural similarity: means, contrasts and shapes compared in small windows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from limner.core.spec import register
+from limner.distances.base import Distance, Pictures
+
+
+@register
+@dataclass(frozen=True)
+class SSIM(Distance):
+    """One minus the structural similarity, 0 to 2 (Wang et al. 2004, eq. 13): sees shapes where pixels see greys.
+
+    window: side of the Gaussian window in pixels; small images take the largest odd one that fits
+    sigma: standard deviation of that window in pixels
+    """
+
+    window: int = 11
+    sigma: float = 1.5
+
+    def __call__(self, x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
+        # brightness is compared as a ratio, so black must be 0
+        x, y = (x.float() + 1) / 2, (y.float() + 1) / 2
+        side = min(self.window, *x.shape[2:])
+        kernel = _bell(side - (side + 1) % 2, self.sigma).to(x)
+        means = [_blur(a, kernel) for a in (x, y, x * x, y * y, x * y)]
+        mean_x, mean_y = means[0], means[1]
+        var_x, var_y, both = means[2] - mean_x**2, means[3] - mean_y**2, means[4] - mean_x * mean_y
+        c1, c2 = 0.01**2, 0.03**2
+        light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        shape = (2 * both + c2) / (var_x + var_y + c2)
+        return 1 - (light * shape).flatten(1).mean(1)
+
+
+def _bell(side: int, sigma: float) -> Float[Tensor, " k"]:
+    """Gaussian weights that sum to one."""
+    at = torch.arange(side) - side // 2
+    weights = torch.exp(-(at**2) / (2 * sigma**2))
+    return weights / weights.sum()
+
+
+def _blur(x: Pictures, kernel: Float[Tensor, " k"]) -> Float[Tensor, "n c _ _"]:
+    """Each channel's weighted means over all windows that lie inside."""
+    c, k = x.shape[1], len(kernel)
+    x = F.conv2d(x, kernel.view(1, 1, k, 1).expand(c, 1, k, 1), groups=c)
+    return F.conv2d(x, kernel.view(1, 1, 1, k).expand(c, 1, 1, k), groups=c)
+
+
+@register
+@dataclass(frozen=True)
+class Frequency(Distance):
+    """Squared error of Fourier coefficients, weighted by frequency: a Sobolev norm, against blur.
+
+    power: of the frequency, which is 0 for the mean and 1 for the finest stripes; at 0 it is the squared error
+    """
+
+    power: float = 1.0
+
+    def __call__(self, x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
+        # two real numbers: bfloat16 has no transform
+        error = torch.fft.fft2((x - y).float(), norm="ortho").abs().square()
+        rows, columns = (torch.fft.fftfreq(side, device=x.device) for side in x.shape[2:])
+        frequency = (rows[:, None] ** 2 + columns**2).sqrt() * math.sqrt(2)
+        # the mean still counts, as much as the slowest wave
+        slowest = math.sqrt(2) / max(x.shape[2:])
+        return (error * frequency.clamp_min(slowest) ** self.power).flatten(1).mean(1)
