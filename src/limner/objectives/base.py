@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from limner.core.moment import Moment
 from limner.models.base import Critic, Encoder, Generator, Labels, Model, Pictures
 
 Logits = Float[Tensor, " n"]
+Domains = Literal["one", "two", "matched"]
 
 
 @runtime_checkable
@@ -36,6 +37,8 @@ class Objective:
     players: ClassVar[dict[str, tuple[str, ...]]]
     kinds: ClassVar[dict[str, type[Model]]] = {}
     """Role → what its network must be, where it is not the role's usual kind: a critic of codes, say."""
+    domains: ClassVar[Domains] = "one"
+    """What a batch holds: pictures, pictures of two domains beside each other, or of two domains that belong together."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""
