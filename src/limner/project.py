@@ -153,7 +153,7 @@ class Project:
             self._publish(state, run)
             self._delete_old()
             watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed)
-            watched = watch_translations(watched, state, source(held_out, min(512, len(held_out)), run.seed, device))
+            watched = watch_translations(watched, state, source(held_out, min(256, len(held_out)), run.seed, device))
             yield from self._keep(watched, state, run)
 
     def _keep(self, events: Iterator[Event], state: State, run: Run) -> Iterator[Event]:

@@ -54,15 +54,15 @@ def test_two_sources_are_domains_and_labels_in_them_are_not(tmp_path: Path) -> N
     images = arrange(two(), "two", other)
     assert len(images) == 25 and np.bincount(images.labels).tolist() == [20, 5]
     assert images.names == ("array", "bright") and images.fingerprint not in (two().fingerprint, other.fingerprint)
-    with pytest.raises(UserError, match="--to photos/bright.npz: this recipe takes one folder"):
+    with pytest.raises(UserError, match=r"--to photos/bright.npz: this recipe takes one folder"):
         arrange(two(), "one", other)
 
 
 def test_one_folder_is_told_what_is_needed(tmp_path: Path) -> None:
     images = gather(str(draw(tmp_path / "one", range(9))))
-    with pytest.raises(UserError, match="is one folder of pictures; this recipe needs two folders.*--to OTHER") as two:
+    with pytest.raises(UserError, match=r"is one folder of pictures; this recipe needs two folders.*--to OTHER") as two:
         arrange(images, "two")
-    with pytest.raises(UserError, match="needs pictures and their answers.*side by side.*--size") as matched:
+    with pytest.raises(UserError, match=r"needs pictures and their answers.*side by side.*--size") as matched:
         arrange(images, "matched")
     assert "\n" not in f"{two.value}{matched.value}"
 

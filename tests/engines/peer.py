@@ -28,8 +28,8 @@ from limner.data.pairs import BATCHES
 from limner.models.history import History
 from limner.models.light import LightGenerator
 from limner.models.plain import PlainCritic, PlainGenerator
-from limner.models.translator import LightTranslator
 from limner.models.residual import ResidualCritic, ResidualGenerator
+from limner.models.translator import LightTranslator
 from limner.objectives.cyclegan import CycleGAN
 from limner.objectives.gan import GAN
 from limner.objectives.penalties import R1, R2, GradientPenalty

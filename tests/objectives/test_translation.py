@@ -64,7 +64,7 @@ def numbers(x: torch.Tensor) -> list[list[float]]:
 
 
 def apply(net: Any, row: list[float]) -> list[float]:
-    return [float(net.scale) * v + float(net.shift) for v in row]
+    return [net.scale.item() * v + net.shift.item() for v in row]
 
 
 def apart(x: list[float], y: list[float]) -> float:
@@ -72,7 +72,7 @@ def apart(x: list[float], y: list[float]) -> float:
 
 
 def score(net: Any, row: list[float]) -> float:
-    return sum(float(w) * v for w, v in zip(net.weight, row, strict=True))
+    return sum(w * v for w, v in zip(net.weight.tolist(), row, strict=True))
 
 
 def test_cyclegan_is_its_formula() -> None:
@@ -93,19 +93,19 @@ def test_cyclegan_is_its_formula() -> None:
             "cycle": 8 * cycle,
             "identity": 4 * stays,
         }
-        assert {k: float(v[i]) for k, v in moved.items()} == pytest.approx(wanted, rel=1e-5)
+        assert {k: v[i].item() for k, v in moved.items()} == pytest.approx(wanted, rel=1e-5)
         wanted = {
             "game": ((score(forth, b) - 1) ** 2 + score(forth, fake_b) ** 2) / 2,
             "game_back": ((score(home, a) - 1) ** 2 + score(home, fake_a) ** 2) / 2,
         }
-        assert {k: float(v[i]) for k, v in judged.items()} == pytest.approx(wanted, rel=1e-5)
+        assert {k: v[i].item() for k, v in judged.items()} == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_planted_bijection_costs_nothing_on_the_way_round() -> None:
     nets = cycle_nets(Affine(-2.0, 0.5), Affine(-0.5, 0.25))
     terms = CycleGAN().loss("translator", nets, pair(), moment())
-    assert float(terms["cycle"].abs().max()) < 1e-5 and "identity" not in terms
-    assert float(CycleGAN(identity=1.0).loss("translator", nets, pair(), moment())["identity"].min()) > 0.1
+    assert terms["cycle"].abs().max().item() < 1e-5 and "identity" not in terms
+    assert CycleGAN(identity=1.0).loss("translator", nets, pair(), moment())["identity"].min().item() > 0.1
 
 
 @pytest.mark.parametrize("game", [CycleGAN().game, Relativistic()])
@@ -128,8 +128,8 @@ def test_paired_is_its_formula_and_the_critic_sees_what_it_has_room_for() -> Non
         for i, (x, y) in enumerate(zip(numbers(batch.x), numbers(batch.other), strict=True)):
             answer = apply(there, x)
             seen = [*x, *answer] if asked else answer
-            assert float(terms["distance"][i]) == pytest.approx(3 * apart(answer, y), rel=1e-5)
-            assert float(terms["game"][i]) == pytest.approx(0.25 * (score(critic, seen) - 1) ** 2, rel=1e-5)
+            assert terms["distance"][i].item() == pytest.approx(3 * apart(answer, y), rel=1e-5)
+            assert terms["game"][i].item() == pytest.approx(0.25 * (score(critic, seen) - 1) ** 2, rel=1e-5)
 
 
 def levels(first: int, n: int) -> torch.Tensor:

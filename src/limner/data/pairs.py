@@ -60,6 +60,9 @@ class Unmatched:
         assert labels is not None
         among = np.arange(len(images)) if among is None else among
         rows = [among[labels[among] == domain] for domain in (0, 1)]
+        for name, some in zip(images.names, rows, strict=False):
+            if not len(some):
+                raise UserError(f"{images.source}: too few pictures of {name} to set some aside; give more of them")
         seeds = seed, derived(seed, 0, "other domain")
         self._sides = [Batches(images, size, s, device, r) for s, r in zip(seeds, rows, strict=True)]
 

@@ -38,7 +38,7 @@ class Objective:
     kinds: ClassVar[dict[str, type[Model]]] = {}
     """Role → what its network must be, where it is not the role's usual kind: a critic of codes, say."""
     domains: ClassVar[Domains] = "one"
-    """What a batch holds: pictures, pictures of two domains beside each other, or of two domains that belong together."""
+    """What a batch holds: pictures, pictures of two domains, or of two domains matched one to one."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
@@ -59,6 +60,6 @@ class Paired(Objective):
             project(self.penalties, judge_of(nets, "critic"))
 
 
-def exhibit(critic: Critic, x: Pictures, y: Pictures) -> Pictures:
+def exhibit(critic: Critic, x: Pictures, y: Pictures) -> Float[Tensor, "n k h w"]:
     """What a critic is shown of a question and an answer: both, one behind the other, where it takes both."""
     return torch.cat([x.to(y.dtype), y], 1) if critic.image.channels == x.shape[1] + y.shape[1] else y

@@ -31,7 +31,7 @@ def cyclegan(facts: Facts) -> Spec:
         "history": {"is": "History", "image": spec(facts.image)},
         "history_back": {"is": "History", "image": spec(facts.image)},
     }
-    return run("CycleGAN", nets, facts)
+    return run("CycleGAN", nets, facts, cycle=2.0)
 
 
 @recipe
@@ -61,12 +61,12 @@ def critic_width(facts: Facts) -> int:
     return 64 if facts.device == "cuda" else 32
 
 
-def run(objective: str, nets: dict[str, Spec], facts: Facts) -> Spec:
+def run(objective: str, nets: dict[str, Spec], facts: Facts, **options: object) -> Spec:
     """The settings that both share."""
     player = {"is": "Player", "optimizer": ADAM}
     return {
         "is": "Run",
-        "objective": {"is": objective, "penalties": ["R1(1.0)"]},
+        "objective": {"is": objective, "penalties": ["R1(1.0)"]} | options,
         "nets": nets,
         "players": {turn: player for turn in ("translator", "critic")},
         "batch": 16,
