@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.pixels import Image
 from limner.data.pairs import Pair
@@ -187,3 +188,14 @@ def test_critics_remember_and_translators_do_not() -> None:
     assert int(nets["history"].count) == 5 and not any(t.requires_grad for t in nets["history"].buffers())
     assert set(moved) == {"game", "game_back", "cycle"}
     assert not torch.allclose(judged["game"], fresh["game"])
+
+
+def test_networks_of_other_shapes_are_refused() -> None:
+    nets = dict(cycle_nets(Affine(1.0, 0.0), Affine(1.0, 0.0)).items())
+    CycleGAN().check(nets)
+    with pytest.raises(UserError, match="critic_back is made for 2×2 colour, but will be shown 2×2 grey; type -o"):
+        CycleGAN().check(nets | {"critic_back": Linear([0.1] * 12)})
+    for weights in ([0.1] * 4, [0.1] * 8):
+        Paired().check({"translator": nets["translator"], "critic": Linear(weights)})
+    with pytest.raises(UserError, match=r"nets.critic.image=Image\(2, 2, 2\)"):
+        Paired().check({"translator": nets["translator"], "critic": Linear([0.1] * 12)})

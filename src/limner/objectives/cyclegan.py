@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,11 +14,20 @@ from limner.core.schedule import Schedule
 from limner.core.spec import register
 from limner.distances.base import Distance
 from limner.distances.pixel import Absolute
-from limner.models.base import Pictures, Translator
+from limner.models.base import Model, Pictures, Translator
 from limner.models.history import History
 from limner.objectives.base import Domains, Examples, Game, Objective, Penalty
 from limner.objectives.games import LeastSquares
-from limner.objectives.translation import Terms, fool, judge, judge_of, other_of, project, translator_of
+from limner.objectives.translation import (
+    Terms,
+    fool,
+    insist_on_shape,
+    judge,
+    judge_of,
+    other_of,
+    project,
+    translator_of,
+)
 
 BACK = "_back"
 """What is added to the names of the second translator, its critic and their terms."""
@@ -58,6 +68,12 @@ class CycleGAN(Objective):
         fake_b = there(a).detach() if fakes[0] is None else fakes[0]
         fake_a = back(b).detach() if fakes[1] is None else fakes[1]
         return self.critic_terms(nets, "", b, fake_b, at) | self.critic_terms(nets, BACK, a, fake_a, at)
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        translator = nets["translator"]
+        assert isinstance(translator, Translator)
+        for role in nets:
+            insist_on_shape("CycleGAN", nets, role, translator.image)
 
     def translator_terms(
         self, nets: nn.ModuleDict, there: Translator, back: Translator, a: Pictures, b: Pictures, at: Moment

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -14,10 +15,19 @@ from limner.core.schedule import Schedule
 from limner.core.spec import register
 from limner.distances.base import Distance
 from limner.distances.pixel import Absolute
-from limner.models.base import Critic, Pictures
+from limner.models.base import Critic, Model, Pictures, Translator
 from limner.objectives.base import Domains, Examples, Game, Objective, Penalty
 from limner.objectives.games import NonSaturating
-from limner.objectives.translation import Terms, fool, judge, judge_of, other_of, project, translator_of
+from limner.objectives.translation import (
+    Terms,
+    fool,
+    insist_on_shape,
+    judge,
+    judge_of,
+    other_of,
+    project,
+    translator_of,
+)
 
 
 @register
@@ -54,6 +64,12 @@ class Paired(Objective):
         at.kept["fake"] = fake.detach()
         terms = {"distance": at(self.weight) * self.distance(fake, y)}
         return terms | {"game": at(self.adversarial) * fool(self.game, critic, real, shown, at)}
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        translator = nets["translator"]
+        assert isinstance(translator, Translator)
+        image = translator.image
+        insist_on_shape("Paired", nets, "critic", replace(image, channels=2 * image.channels), image)
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         if turn == "critic":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
-from limner.models.base import Critic, Pictures, Translator
+from limner.core.pixels import Image
+from limner.models.base import Critic, Model, Pictures, Translator
 from limner.objectives.base import Examples, Game, Penalty, Scene
 
 Terms = dict[str, Float[Tensor, " n"]]
@@ -40,6 +43,17 @@ def judge_of(nets: nn.ModuleDict, role: str) -> Critic:
     net = nets[role]
     assert isinstance(net, Critic)
     return net
+
+
+def insist_on_shape(name: str, nets: Mapping[str, Model], role: str, *allowed: Image) -> None:
+    """Raise UserError unless a network sees pictures of a shape that it will be shown."""
+    shape = getattr(nets[role], "image", None)
+    if shape not in allowed:
+        told = allowed[0]
+        raise UserError(
+            f"{name}: the {role} is made for {shape}, but will be shown {' or '.join(map(str, allowed))}; "
+            f'type -o "nets.{role}.image=Image({told.channels}, {told.height}, {told.width})"'
+        )
 
 
 def fool(game: Game, critic: Critic, real: Pictures, fake: Pictures, at: Moment) -> Float[Tensor, " n"]:
