@@ -81,10 +81,11 @@ def _spelled_out(assignment: str, run: Spec, facts: Facts) -> list[str]:
     kind = kind_of(path.split(".")[0])
     if kind and "." not in path and value.isidentifier() and value in catalog(kind):
         # it takes over from the net in its place, which may see another shape than the data's
-        data = {"image": spec(facts.image), "classes": facts.classes}
-        before = run["nets"].get(path, data)
+        data: Spec = {"image": spec(facts.image), "classes": facts.classes}
+        before: Spec = run["nets"].get(path, data)
         before = before if "image" in before else data
-        told = "image=Image({channels}, {height}, {width})".format(**before["image"])
+        channels, height, width = (before["image"][side] for side in ("channels", "height", "width"))
+        told = f"image=Image({channels}, {height}, {width})"
         told += f", classes={before['classes']}" if "classes" in before else ""
         return [f"nets.{path}={value}({told})"]
     if kind:
