@@ -20,7 +20,7 @@ from limner.core.errors import UserError, unknown
 from limner.core.pixels import Bytes, Image, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build, spec
-from limner.models.base import Critic, Encoder, Generator, Model
+from limner.models.base import Critic, Encoder, Generator, Model, Translator
 
 BLOCK = 256
 """Images decoded at once when many are drawn."""
@@ -53,6 +53,14 @@ class Likeness:
         """x → q(z), if the model has one."""
         net = self.nets.get("encoder")
         return net if isinstance(net, Encoder) else None
+
+    def translator(self, back: bool = False) -> Translator:
+        """x → x, from the first domain to the second or back. Raises UserError when the model has none."""
+        net = self.nets.get("translator_back" if back else "translator")
+        if not isinstance(net, Translator):
+            known = ", ".join(self.nets)
+            raise UserError(f"this model has no translator{' for the way --back' if back else ''}; it has {known}")
+        return net
 
     @property
     def image(self) -> Image:
@@ -109,6 +117,14 @@ class Likeness:
             parts.append(to_bytes(self.generator(block, told)))
         shape = (0, self.image.height, self.image.width, self.image.channels)
         return np.concatenate(parts) if parts else np.empty(shape, np.uint8)
+
+    @torch.no_grad()
+    def translate(self, images: Bytes, back: bool = False) -> Bytes:
+        """uint8 (n, h, w, c) of the translator's shape → as many in the other domain."""
+        net = self.translator(back)
+        device = next(net.parameters()).device
+        parts = [to_bytes(net(to_float(images[i : i + BLOCK], device))) for i in range(0, len(images), BLOCK)]
+        return np.concatenate(parts) if parts else images[:0]
 
     def sample(self, n: int = 64, seed: int = 0, label: str | None = None, truncation: float = 1.0) -> Bytes:
         """n images, uint8 (n, h, w, c). The same seed gives the same images."""

@@ -33,11 +33,12 @@ from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
 from limner.core.pixels import enlarge, save_png
 from limner.core.spec import Spec, build, load_user_file
 from limner.curve import draw_curve
-from limner.data.batches import Batches
 from limner.data.images import Images
+from limner.data.pairs import BATCHES
 from limner.journal import Journal
 from limner.monitor import monitor
 from limner.train import Budget, GaveUp, Run, State, check, train
+from limner.translations import watch_translations
 
 KEPT = 2
 """Newest checkpoints that stay on disk, beside the best."""
@@ -64,6 +65,10 @@ class Settings:
     budget: Budget
     files: tuple[str, ...] = ()
     """The user's own Python files, copied into the run folder."""
+    to: str = ""
+    """Where the pictures of the second domain come from, if not from `source`."""
+    size: tuple[int, ...] = ()
+    """Height and width that pictures are read at; those of the networks where it is empty."""
 
 
 class Project:
@@ -138,7 +143,8 @@ class Project:
         state = State(run, torch.device(device))
         yield from self._load_newest(state)
         among, held_out = set_aside(images, held_out, run.seed)
-        batches = Batches(images, run.batch, run.seed, device, among)
+        source = BATCHES[run.objective.domains]
+        batches = source(images, run.batch, run.seed, device, among)
         events = train(state, run, batches, until=self.settings.budget, stop=stop)
         with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
@@ -148,6 +154,7 @@ class Project:
             self._delete_old()
             sampled = run.objective.sampled
             watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed, sampled=sampled)
+            watched = watch_translations(watched, state, source(held_out, min(256, len(held_out)), run.seed, device))
             yield from self._keep(watched, state, run)
 
     def _keep(self, events: Iterator[Event], state: State, run: Run) -> Iterator[Event]:
@@ -275,7 +282,8 @@ def _name(state: State) -> str:
 
 def _score(look: dict[str, float]) -> float:
     """What picks the best, lower is better; infinite where it is not a number."""
-    return look["score"] if math.isfinite(look["score"]) else math.inf
+    score = look.get("score", math.inf)
+    return score if math.isfinite(score) else math.inf
 
 
 def _load(state: State, folder: Path) -> None:

@@ -25,7 +25,7 @@ from limner.core.optim import Adam, Optimizer
 from limner.core.pace import Clock, Pace
 from limner.core.rng import derived, generator, reseed
 from limner.core.spec import build, catalog, register, spec
-from limner.models.base import ROLES, Model
+from limner.models.base import Model, kind_of
 from limner.objectives.base import Examples, Objective
 
 RETRIES = 6
@@ -184,7 +184,8 @@ def check(run: Run) -> None:
     for role in needed:
         if role not in run.nets:
             raise UserError(f"objective {name} needs a network for the role {role}: -o {role}=…, or another recipe")
-        kind, given = run.objective.kinds.get(role, ROLES[role]), type(run.nets[role]).__name__
+        kind = run.objective.kinds.get(role) or kind_of(role) or Model
+        given = type(run.nets[role]).__name__
         if not isinstance(run.nets[role], kind):
             there = ", ".join(catalog(kind))
             raise UserError(f"objective {name} needs a {kind.__name__} as {role}, not {given}; there are {there}")

@@ -23,11 +23,14 @@ from limner.core.latent import Gaussian
 from limner.core.optim import SGD
 from limner.core.pace import Pace
 from limner.core.pixels import Image
-from limner.data.batches import Batches
 from limner.data.images import Images
+from limner.data.pairs import BATCHES
+from limner.models.history import History
 from limner.models.light import LightGenerator
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.models.residual import ResidualCritic, ResidualGenerator
+from limner.models.translator import LightTranslator
+from limner.objectives.cyclegan import CycleGAN
 from limner.objectives.gan import GAN
 from limner.objectives.penalties import R1, R2, GradientPenalty
 from limner.train import Budget, Player, Run, State, train
@@ -45,11 +48,16 @@ def case(name: str) -> Run:
         "generator": ResidualGenerator(IMAGE, Gaussian(8), classes=3, width=4, widest=8),
         "critic": ResidualCritic(IMAGE, classes=3, width=4, widest=8, features=8),
     }
-    players = {turn: Player(SGD(0.05), clip_norm=1.0) for turn in ("generator", "critic")}
+    translators = {f"translator{way}": LightTranslator(IMAGE, width=4, depth=1, blocks=1) for way in ("", "_back")}
+    cycle = {f"critic{way}": PlainCritic(IMAGE, width=16) for way in ("", "_back")} | translators
+    cycle |= {f"history{way}": History(IMAGE, size=20) for way in ("", "_back")}
+    player = Player(SGD(0.05), clip_norm=1.0)
+    players = {turn: player for turn in ("generator", "critic")}
     more = {
         "plain": {"nets": plain, "objective": GAN(penalties=(R1(0.1), R2(0.1)))},
         "residual": {"nets": residual, "objective": GAN(penalties=(R1(0.1), R2(0.1), GradientPenalty(0.1)))},
         "ada": {"nets": plain, "augment": ADA(target=-1.1, speed=200.0)},
+        "cycle": {"nets": cycle, "objective": CycleGAN(), "players": {"translator": player, "critic": player}},
         "statistics": {"nets": plain | {"generator": LightGenerator(IMAGE, Gaussian(8), classes=3, width=4, widest=8)}},
     }
     return Run(**({"objective": GAN(), "players": players, "batch": 16, "average": 50.0, "seed": 2} | more[name]))
@@ -66,7 +74,7 @@ def work(folder: Path, name: str, die_at: int = -1) -> None:
     """Train for ten steps; rank 0 keeps the state and the losses of each step."""
     run = case(name)
     state, losses = State(run, CPU), []
-    batches = Batches(pictures(), run.batch, run.seed)
+    batches = BATCHES[run.objective.domains](pictures(), run.batch, run.seed)
     for event in train(state, run, batches, until=Budget(images=160), looks=2):
         if isinstance(event, Progress):
             losses.append(event.losses)

@@ -19,6 +19,7 @@ from limner.cli.evaluate import evaluate
 from limner.cli.listing import listing
 from limner.cli.sample import sample
 from limner.cli.train import train
+from limner.cli.translate import translate
 from limner.cli.verify import verify
 from limner.core.errors import UserError, unknown
 
@@ -52,7 +53,7 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, evaluate, verify, listing):
+for _verb in (check, train, sample, translate, evaluate, verify, listing):
     app.add_command(_verb)
 
 

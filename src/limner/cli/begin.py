@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from limner.cli.pictures import gathered, splits
+from limner.cli.pictures import gathered_alike, splits
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
+    from limner.core.spec import Spec
     from limner.data.images import Images
+    from limner.objectives.base import Domains
     from limner.project import Project
     from limner.recipes.base import Facts
     from limner.train import Budget
@@ -35,11 +37,13 @@ class Wish:
     files: tuple[str, ...] = ()
     device: str = "auto"
     seed: int = 0
+    to: str = ""
 
 
 def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     """A new run folder for the data, with the recipe's plan."""
     from limner.core.spec import load_user_file
+    from limner.data.pairs import arrange
     from limner.project import Project, Settings
     from limner.recipes.base import plan
 
@@ -49,12 +53,15 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
         raise UserError(f"{wish.out} already holds a run; add --resume to go on with it, or give another --out")
     for file in wish.files:
         load_user_file(file)
-    images = gathered(wish.data, wish.size, wish.channels, wish.split)
+    images, other = gathered_alike(wish.data, wish.to, wish.size, wish.channels, wish.split)
     if len(images) < 2:
         raise UserError(f"{wish.data}: there is 1 picture; training needs 2 or more, better hundreds")
+    recipe = wish.recipe or DEFAULT_RECIPE
+    size = images.pixels.shape[1:3]
+    domains = domains_of(plan(recipe, facts_of(images, device, wish.seed), wish.assignments))
+    images = arrange(images, domains, other)
     counts = class_counts(images)
     facts = facts_of(images, device, wish.seed)
-    recipe = wish.recipe or DEFAULT_RECIPE
     settings = Settings(
         run=plan(recipe, facts, wish.assignments),
         recipe=recipe,
@@ -65,6 +72,8 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
         counts=counts,
         total=len(images),
         budget=_budget(wish),
+        to=wish.to,
+        size=size,
     )
     return Project.create(wish.out, settings, wish.files), images
 
@@ -77,12 +86,31 @@ def reopen(wish: Wish) -> tuple[Project, Images]:
         given = f"--recipe {wish.recipe}" if wish.recipe else f"-o {wish.assignments[0]}"
         raise UserError(f"{given}: a run is gone on with as it was begun; leave it out, or begin another --out")
     project = Project.open(wish.out)
+    if wish.to and not wish.data:
+        raise UserError(f"--to {wish.to}: give DATA too, or neither, to go on with the pictures of {wish.out}")
     if wish.seconds or wish.images:
         project = project.extend(_budget(wish))
-    shape = next(iter(project.settings.run["nets"].values()))["image"]
-    source = wish.data or project.settings.source
-    size = shape["height"], shape["width"]
-    return project, gathered(source, size, shape["channels"], project.settings.split)
+    source, to = (wish.data, wish.to) if wish.data else (project.settings.source, project.settings.to)
+    return project, _read_again(project, source, to, project.settings.split)
+
+
+def _read_again(project: Project, source: str, to: str, split: str) -> Images:
+    """Pictures in the shape and form that a run was begun with."""
+    from limner.data.pairs import arrange
+
+    said = project.settings
+    shape = next(iter(said.run["nets"].values()))["image"]
+    size = said.size[0] if said.size else shape["height"], said.size[1] if said.size else shape["width"]
+    images, other = gathered_alike(source, to, size, shape["channels"], split)
+    return arrange(images, domains_of(said.run), other)
+
+
+def domains_of(run: Spec) -> Domains:
+    """What the batches of a run hold."""
+    from limner.core.spec import build
+    from limner.objectives.base import Objective
+
+    return build(run["objective"], Objective).domains
 
 
 def facts_of(images: Images, device: str, seed: int) -> Facts:
@@ -94,9 +122,9 @@ def facts_of(images: Images, device: str, seed: int) -> Facts:
 
 def held_out_of(project: Project, images: Images) -> Images | None:
     """The `val` split, if there is one; `test` is left for limner evaluate."""
-    if project.settings.split == "train" and "val" in splits(images.source):
-        shape = images.image
-        return gathered(images.source, (shape.height, shape.width), shape.channels, "val")
+    to = project.settings.to
+    if project.settings.split == "train" and all("val" in splits(source) for source in (images.source, to) if source):
+        return _read_again(project, images.source, to, "val")
     return None
 
 

@@ -14,6 +14,7 @@ HOMES = {
     "Critic": "limner.models.base",
     "JointCritic": "limner.models.base",
     "CodeCritic": "limner.models.base",
+    "Translator": "limner.models.base",
     "Distance": "limner.distances.base",
     "Objective": "limner.objectives.base",
     "Game": "limner.objectives.base",

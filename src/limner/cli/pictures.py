@@ -24,6 +24,24 @@ def gathered(source: str, size: tuple[int, int] | None, channels: int | None, sp
         )
 
 
+def gathered_alike(
+    source: str, to: str, size: tuple[int, int] | None, channels: int | None, split: str
+) -> tuple[Images, Images | None]:
+    """The pictures of one split and those of a second source, in one shape that loses neither's colours."""
+    images = gathered(source, size, channels, split)
+    if not to:
+        return images, None
+    shape = images.image
+    other = gathered(to, (shape.height, shape.width), channels, split)
+    both = shape.channels, other.image.channels
+    most = (3 if max(both) > 2 else 1) + any(c % 2 == 0 for c in both)
+    if images.image.channels != most:
+        images = gathered(source, (shape.height, shape.width), most, split)
+    if other.image.channels != most:
+        other = gathered(to, (shape.height, shape.width), most, split)
+    return images, other
+
+
 def splits(source: str) -> tuple[str, ...]:
     """The names of the splits that the data has."""
     from limner.data.sources import locate

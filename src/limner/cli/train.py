@@ -30,10 +30,12 @@ if TYPE_CHECKING:
         "limner train --out runs/photos --resume --for 3h      go on, now for 3 hours in all",
         "limner train photos/ --out runs/p --with my_loss.py -o objective=MyLoss",
         "limner train photos/ --out runs/p --devices 2         one process a device",
+        "limner train photos/ --to paintings/ --out runs/p --recipe cyclegan",
     )
 )
 @click.argument("data", required=False)
 @click.option("--out", required=True, metavar="RUN", help="The run folder: created, or gone on with by --resume.")
+@click.option("--to", default="", metavar="OTHER", help="Pictures of a second domain, for recipes that translate.")
 @click.option("--recipe", metavar="NAME", help="See limner list recipes. Default: what suits the data.")
 @click.option("--for", "seconds", type=DURATION, metavar="TIME", help="Train so long: 90s, 10m, 1h30m. Default: 10m.")
 @click.option("--images", type=COUNT, metavar="N", help="Train on so many images: 500k, 2M.")
@@ -94,7 +96,7 @@ def _train(wish: Wish, resume: bool, as_json: bool) -> int:
 def _open(wish: Wish, device: str, resume: bool, first: bool) -> tuple[Project, Images]:
     """The run folder and its data; processes after the first find what that one has made."""
     if not first:
-        return reopen(Wish(wish.data if resume else None, wish.out))
+        return reopen(Wish(wish.data, wish.out, to=wish.to) if resume else Wish(None, wish.out))
     return reopen(wish) if resume else begin(wish, device)
 
 
@@ -136,7 +138,7 @@ def _say_plan(project: Project, images: Images) -> None:
     until += [f"{budget.images:,} images"] if budget.images else []
     remark(f"{len(images):,} pictures, {images.image}; recipe {said.recipe}; until {' or '.join(until)}")
     told = max((net.get("classes", 0) for net in said.run["nets"].values()), default=0)
-    if images.names and not told:
+    if images.names and not told and "generator" in said.run["nets"]:
         remark(f"note: the networks are not told the {len(images.names)} labels; sample --label will not work")
 
 
@@ -162,4 +164,7 @@ def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
     line(f"model    {folder / 'model.safetensors'}")
     line(f"samples  {folder / 'preview.png'}")
     line(f"curve    {folder / 'curve.png'}")
-    line(f"next     limner sample {folder} -n 64 --out {folder / 'grid.png'}")
+    if "translator" in project.settings.run["nets"]:
+        line(f"next     limner translate {folder} PICTURES --out {folder / 'translated'}/")
+    else:
+        line(f"next     limner sample {folder} -n 64 --out {folder / 'grid.png'}")

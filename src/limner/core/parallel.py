@@ -74,6 +74,16 @@ def average(tensors: list[Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
+def gather(rows: Tensor) -> Tensor:
+    """The rows of all processes in order, the same in each: (n, …) → (n · processes, …)."""
+    if size() == 1:
+        return rows.clone()
+    whole = rows.new_zeros(size() * len(rows), *rows.shape[1:])
+    whole[rank() * len(rows) : (rank() + 1) * len(rows)] = rows
+    _all_reduce(whole, dist.ReduceOp.SUM)  # exact: all the others add zeros
+    return whole
+
+
 def agree(seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
     """The slowest process's clock, and whether any wants to stop: what follows from them must not differ."""
     if size() == 1:

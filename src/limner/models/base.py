@@ -131,6 +131,11 @@ ROLES: dict[str, type[Model]] = {
 }
 
 
+def kind_of(role: str) -> type[Model] | None:
+    """What plays a role: `translator` and a second one, `translator_back`, are both a Translator."""
+    return ROLES.get(role.partition("_")[0])
+
+
 class Classes(nn.Module):
     """Class numbers → vectors; one more row stands for an unknown class (-1)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from limner.core.moment import Moment
 from limner.models.base import Critic, Encoder, Generator, Labels, Model, Pictures
 
 Logits = Float[Tensor, " n"]
+Domains = Literal["one", "two", "matched"]
 
 
 @runtime_checkable
@@ -38,6 +39,8 @@ class Objective:
     """Role → what its network must be, where it is not the role's usual kind: a critic of codes, say."""
     sampled: ClassVar[bool] = True
     """Whether codes of the prior make pictures, to be shown and judged; where not, reconstructions are."""
+    domains: ClassVar[Domains] = "one"
+    """What a batch holds: pictures, pictures of two domains, or of two domains matched one to one."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""

@@ -16,7 +16,7 @@ import torch
 from limner.core.errors import unknown
 from limner.core.pixels import Image
 from limner.core.spec import Spec, catalog, check, override, spec
-from limner.models.base import ROLES
+from limner.models.base import kind_of
 from limner.train import Run
 
 
@@ -78,11 +78,17 @@ def plan(name: str, facts: Facts, assignments: tuple[str, ...] = ()) -> Spec:
 
 def _spelled_out(assignment: str, run: Spec, facts: Facts) -> list[str]:
     path, _, value = (part.strip() for part in assignment.partition("="))
-    if path in ROLES and value.isidentifier() and value in catalog(ROLES[path]):
-        shape = facts.image
-        told = f"Image({shape.channels}, {shape.height}, {shape.width})"
-        return [f"nets.{path}={value}(image={told}, classes={facts.classes})"]
-    if path.split(".")[0] in ROLES:
+    kind = kind_of(path.split(".")[0])
+    if kind and "." not in path and value.isidentifier() and value in catalog(kind):
+        # it takes over from the net in its place, which may see another shape than the data's
+        data: Spec = {"image": spec(facts.image), "classes": facts.classes}
+        before: Spec = run["nets"].get(path, data)
+        before = before if "image" in before else data
+        channels, height, width = (before["image"][side] for side in ("channels", "height", "width"))
+        told = f"image=Image({channels}, {height}, {width})"
+        told += f", classes={before['classes']}" if "classes" in before else ""
+        return [f"nets.{path}={value}({told})"]
+    if kind:
         return [f"nets.{assignment}"]
     if path == "lr":
         return [f"players.{turn}.optimizer.{assignment}" for turn in run["players"]]
