@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from limner.core import store
 from limner.core.errors import UserError, unknown
-from limner.core.pixels import Bytes, Image, to_bytes
+from limner.core.pixels import Bytes, Image, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build, spec
 from limner.models.base import Critic, Encoder, Generator, Model
@@ -91,6 +91,16 @@ class Likeness:
             return np.arange(n, dtype=np.int64) % classes
         counts = np.asarray(self.header.get("counts") or [1] * classes, np.float64)
         return np.random.default_rng(seed).choice(classes, n, p=counts / counts.sum()).astype(np.int64)
+
+    @torch.no_grad()
+    def classify(self, pixels: Bytes) -> NDArray[np.float32]:
+        """p(class) of uint8 images (n, h, w, c) by the critic, (n, classes); of an objective that trains a classifier."""
+        if self.critic is None:
+            raise UserError(f"this model has no critic to name classes; it has {', '.join(self.nets)}")
+        home = next(self.critic.parameters()).device
+        blocks = [to_float(pixels[start : start + BLOCK], home) for start in range(0, len(pixels), BLOCK)]
+        logits = [self.critic.class_logits(x) for x in blocks] or [torch.empty(0, self.critic.classes)]
+        return torch.cat(logits).softmax(1).cpu().numpy()
 
     def codes(self, n: int, seed: int = 0, truncation: float = 1.0) -> Tensor:
         """n codes; the first m of them are the same for every n ≥ m up to a block."""

@@ -35,9 +35,10 @@ from limner.core.spec import Spec, build, load_user_file
 from limner.curve import draw_curve
 from limner.data.batches import Batches
 from limner.data.images import Images
+from limner.data.labels import repeated, thinned
 from limner.journal import Journal
 from limner.monitor import monitor
-from limner.train import Budget, GaveUp, Run, State, train
+from limner.train import Budget, GaveUp, Run, State, check, train
 
 KEPT = 2
 """Newest checkpoints that stay on disk, beside the best."""
@@ -77,7 +78,7 @@ class Project:
         """A new run folder. Raises UserError when there already is a run."""
         if (folder / SETTINGS).exists():
             raise UserError(f"{folder} already holds a run; add --resume to go on with it, or give another --out")
-        build(settings.run, Run)
+        check(build(settings.run, Run))
         project = cls(folder, dataclasses.replace(settings, files=tuple(Path(f).name for f in files)))
         with _one_line(folder, ROOM):
             folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +139,8 @@ class Project:
         state = State(run, torch.device(device))
         yield from self._load_newest(state)
         among, held_out = set_aside(images, held_out, run.seed)
-        batches = Batches(images, run.batch, run.seed, device, among)
+        shown, order = relabelled(images, among, run)
+        batches = Batches(shown, run.batch, run.seed, device, order)
         events = train(state, run, batches, until=self.settings.budget, stop=stop)
         with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
@@ -264,6 +266,17 @@ def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArr
         return np.sort(order), held_out
     n = min(2000, max(LEAST // 2, len(images) // 10))
     return np.sort(order[n:]), _rows(images, np.sort(order[:n]))
+
+
+def relabelled(images: Images, among: NDArray[np.int64], run: Run) -> tuple[Images, NDArray[np.int64]]:
+    """The images with as many labels as the run keeps, and which of them an epoch shows, labelled ones repeatedly."""
+    if images.labels is None:
+        return images, among
+    if run.labels is not None:
+        labels = thinned(images.labels, among, run.labels, len(images.names), run.seed)
+        images = dataclasses.replace(images, labels=labels)
+    assert images.labels is not None
+    return images, among if run.labelled is None else repeated(among, images.labels, run.labelled)
 
 
 def _name(state: State) -> str:

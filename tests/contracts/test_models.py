@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from limner.core.pixels import Image
-from limner.core.spec import build, catalog
+from limner.core.spec import build, catalog, options
 from limner.models.base import Critic, Encoder, Generator, Model
 
 IMAGES = [Image(1, 28, 28), Image(3, 32, 32), Image(3, 33, 20), Image(4, 8, 8)]
 SMALL = {"width": 8}
+"""Options that make a network small, where it has them."""
 CLASSES = 3
 
 generators = pytest.mark.parametrize("name", catalog(Generator))
@@ -24,7 +25,9 @@ classes = pytest.mark.parametrize("classes", [0, CLASSES], ids=["unlabelled", "l
 
 def make(name: str, kind: type, image: Image, classes: int = 0) -> Any:
     torch.manual_seed(1)
-    return build({"is": name, "image": {"is": "Image", **image.__dict__}, "classes": classes, **SMALL}, kind)
+    known = {o.name for o in options(catalog(kind)[name])}
+    small = {k: v for k, v in SMALL.items() if k in known}
+    return build({"is": name, "image": {"is": "Image", **image.__dict__}, "classes": classes, **small}, kind)
 
 
 def pictures(image: Image, n: int = 4) -> torch.Tensor:

@@ -18,8 +18,10 @@ from limner.core.schedule import Cosine, Ramp
 from limner.core.spec import catalog
 from limner.models.base import Critic, Generator
 from limner.models.dcgan import DCGANCritic, DCGANGenerator
+from limner.objectives.acgan import ACGAN
 from limner.objectives.gan import GAN
 from limner.objectives.penalties import GradientPenalty, WeightClip
+from limner.objectives.semisupervised import SemiSupervisedGAN
 from limner.train import Budget, Player, Run, train
 
 STEPS = 5
@@ -69,6 +71,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ADA": {"augment": ADA(target=-1.1, speed=100.0)},
     "DiffAugment": {"augment": DiffAugment()},
     "random penalty": {"objective": GAN(penalties=(GradientPenalty(), WeightClip(0.05)))},
+    "AC-GAN": {"objective": ACGAN()},
+    "semi-supervised": {"objective": SemiSupervisedGAN(), "augment": DiffAugment()},
 }
 
 

@@ -41,6 +41,29 @@ def numbered(given: dict[str, NDArray[Any]], source: str) -> tuple[dict[str, NDA
     return {split: indices(values, names) for split, values in texts.items()}, names
 
 
+def thinned(
+    labels: NDArray[np.int64], among: NDArray[np.int64], keep: int, classes: int, seed: int
+) -> NDArray[np.int64]:
+    """Labels of which `keep` are left, on images `among`, as many of each class as there can be; the others are -1."""
+    order = np.random.default_rng([seed, keep]).permutation(among)
+    of_class = [order[labels[order] == k] for k in range(classes)]
+    # the first of every class, then the second of every class, and so on
+    turns = [rows[rank] for rank in range(max(map(len, of_class), default=0)) for rows in of_class if rank < len(rows)]
+    left = np.full_like(labels, -1)
+    left[turns[:keep]] = labels[turns[:keep]]
+    return left
+
+
+def repeated(among: NDArray[np.int64], labels: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """`among` with its labelled images repeated until they are about a `share` of it."""
+    told = labels[among] >= 0
+    have, rest = int(told.sum()), int((~told).sum())
+    if not have or not rest:
+        return among
+    times = max(1, round(share / (1 - share) * rest / have))
+    return np.concatenate([among[~told], np.tile(among[told], times)])
+
+
 def _text(value: Any) -> str | None:
     return None if isinstance(value, int) and value < 0 else str(value)
 

@@ -36,6 +36,8 @@ class Objective:
     players: ClassVar[dict[str, tuple[str, ...]]]
     kinds: ClassVar[dict[str, type[Model]]] = {}
     """Role → what its network must be, where it is not the role's usual kind: a critic of codes, say."""
+    labelled: ClassVar[tuple[str, ...]] = ()
+    """Roles that must be told labels: without them there is nothing to train."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""
