@@ -60,7 +60,8 @@ class Settings:
     split: str
     fingerprint: str
     names: tuple[str, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Any, ...]
+    """Images of each class; where labels are numbers, rows of them."""
     total: int
     budget: Budget
     files: tuple[str, ...] = ()
@@ -312,4 +313,6 @@ def _rows(images: Images, rows: NDArray[np.int64], most: int = 2000) -> Images:
     """Up to `most` of these images, evenly spaced, in memory."""
     rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
     labels = None if images.labels is None else images.labels[rows]
-    return dataclasses.replace(images, pixels=np.ascontiguousarray(images.pixels[rows]), labels=labels, files=())
+    numbers = None if images.numbers is None else images.numbers[rows]
+    pixels = np.ascontiguousarray(images.pixels[rows])
+    return dataclasses.replace(images, pixels=pixels, labels=labels, numbers=numbers, files=())

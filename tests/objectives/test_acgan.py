@@ -18,8 +18,8 @@ from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.acgan import ACGAN
 from limner.objectives.classify import surprise
 from limner.objectives.conditional import ConditionalGAN
-from limner.objectives.gan import GAN
 from limner.objectives.games import NonSaturating
+from limner.objectives.gan import GAN
 from limner.train import Run, check
 
 IMAGE = Image(1, 4, 4)

@@ -1,4 +1,4 @@
-"""The critic of K + 1 classes: its formulas, feature matching over any number of processes, few labels kept and shown."""
+"""The critic of K + 1 classes: its formulas, feature matching over processes, few labels kept and shown."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     images = gathered(wish.data, wish.size, wish.channels, wish.split)
     if len(images) < 2:
         raise UserError(f"{wish.data}: there is 1 picture; training needs 2 or more, better hundreds")
-    counts = class_counts(images)
+    counts = images.counts()
     facts = facts_of(images, device, wish.seed)
     recipe = wish.recipe or DEFAULT_RECIPE
     settings = Settings(
@@ -89,7 +89,8 @@ def facts_of(images: Images, device: str, seed: int) -> Facts:
     """What a recipe may depend on."""
     from limner.recipes.base import Facts
 
-    return Facts(images.image, len(images), len(class_counts(images)), device.partition(":")[0], seed)
+    classes = 0 if images.told is None else len(images.names)
+    return Facts(images.image, len(images), classes, device.partition(":")[0], seed)
 
 
 def held_out_of(project: Project, images: Images) -> Images | None:
@@ -98,12 +99,6 @@ def held_out_of(project: Project, images: Images) -> Images | None:
         shape = images.image
         return gathered(images.source, (shape.height, shape.width), shape.channels, "val")
     return None
-
-
-def class_counts(images: Images) -> tuple[int, ...]:
-    if images.labels is None:
-        return ()
-    return tuple(int((images.labels == label).sum()) for label in range(len(images.names)))
 
 
 def _budget(wish: Wish) -> Budget:

@@ -22,7 +22,7 @@ from limner.core.pixels import Image
 from limner.core.posterior import Posterior
 
 Pictures = Float[Tensor, "n c h w"]
-Labels = Int[Tensor, " n"] | Float[Tensor, "n k"]
+Labels = Int[Tensor, " n"] | Float[Tensor, "n told"]
 """Class numbers, -1 where the class is not known; or k numbers in [0, 1] each, nan where one is not known."""
 
 

@@ -65,7 +65,7 @@ def invent(nets: nn.ModuleDict, batch: Examples, at: Moment) -> Pictures:
 
 
 def unlabelled(batch: Examples) -> tuple[Float[Tensor, " n"], Float[Tensor, ""]]:
-    """1 where an image has no label and 0 where it has one, or all 1 where all have one; the mean over all processes."""
+    """1 where an image has no label and 0 where it has one, or all 1 where all have one; its mean over the batch."""
     free = torch.ones(len(batch.x), device=batch.x.device) if batch.label is None else known(batch.label).logical_not()
     free = free.to(batch.x.dtype)
     share = free.mean()
