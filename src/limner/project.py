@@ -179,14 +179,14 @@ class Project:
         save_png(sheet, self.folder / "preview.png")
 
     def _save(self, state: State, run: Run) -> Saved:
-        """A checkpoint; the model file too when the score is the best so far."""
+        """A checkpoint; the model file too when it is the one to keep."""
         here = store.save_state(self.folder / "checkpoints" / _name(state), state.tree())
         self._publish(state, run)
         self._delete_old()
         return Saved(state.nimg, here)
 
     def _publish(self, state: State, run: Run) -> None:
-        """Point to a new checkpoint, and make the model file if its score is the best so far.
+        """Point to a new checkpoint, and make the model file if it is the one to keep so far.
 
         A run killed between the two does it when it goes on.
         """
@@ -195,7 +195,7 @@ class Project:
         self._point("latest", _name(state))
         if self._read("best") == _name(state):
             return
-        if not state.history or _score(state.history[-1]) <= min(_score(h) for h in state.history):
+        if run.keep == "last" or not state.history or _score(state.history[-1]) <= min(_score(h) for h in state.history):
             self.model(state, run).save(self.folder / "model.safetensors")
             self._point("best", _name(state))
 

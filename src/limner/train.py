@@ -62,6 +62,7 @@ class Run:
     augment: what the critic is shown instead of the images, none for the images themselves
     precision: arithmetic of the networks
     compile: whether the generator is compiled
+    keep: what becomes the model file: the state with the best score on held-out images, or the last
     labels: how many labels are kept, as many of each class; none for all
     labelled: share of the images shown that have a label, by repeating those; none for as many as there are
     seed: of everything random
@@ -75,6 +76,7 @@ class Run:
     augment: Augment | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    keep: Literal["best", "last"] = "best"
     labels: int | None = None
     labelled: float | None = None
     seed: int = 0

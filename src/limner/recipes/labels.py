@@ -39,6 +39,7 @@ def semisupervised(facts: Facts) -> Spec:
         "objective": "SemiSupervisedGAN",
         "nets": {"generator": facts.net("LightGenerator", classes=0), "critic": facts.net("LightCritic")},
         "batch": 64,
+        "keep": "last",
         "labelled": 0.5,
     }
 
