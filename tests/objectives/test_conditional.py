@@ -88,13 +88,13 @@ def test_a_learned_plane_and_a_learned_factor() -> None:
     torch.testing.assert_close(net(z, LABEL), net.inner(z * net.factors.rows.weight[LABEL + 1]))
 
 
-def test_embedding_and_projection_are_the_families_own_ways() -> None:
+def test_inner_and_projection_are_the_families_own_ways() -> None:
     critic = stirred(ConditionalCritic(IMAGE, K, "projection", "LightCritic(width=4)"))
     own = LightCritic(IMAGE, K, width=4).eval()
     own.load_state_dict(critic.inner.state_dict())
     torch.testing.assert_close(critic(given(critic), LABEL), own(given(critic), LABEL))
     torch.testing.assert_close(critic.class_logits(given(critic)), own.class_logits(given(critic)))
-    net = stirred(ConditionalGenerator(IMAGE, classes=K, by="embedding", inner="LightGenerator(width=4)"))
+    net = stirred(ConditionalGenerator(IMAGE, classes=K, by="inner", inner="LightGenerator(width=4)"))
     same = LightGenerator(IMAGE, classes=K, width=4).eval()
     same.load_state_dict(net.inner.state_dict())
     torch.testing.assert_close(net(given(net), LABEL), same(given(net), LABEL))

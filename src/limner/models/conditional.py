@@ -1,7 +1,8 @@
 """Any family told its labels in another way: beside the code or times it, as further channels of the picture.
 
-Families take labels by an embedding beside the code and by projection. These two stand around a network of any
-family and choose; what is told are class numbers or, for several answers at once and for ages, numbers in [0, 1].
+Generators take labels by an embedding, beside the code or in their norms, and critics by projection. These two stand
+around a network of any family and choose; what is told are class numbers or, for several answers at once and for
+ages, numbers in [0, 1].
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class ConditionalGenerator(Generator):
     image: shape of what it makes
     latent: prior of its codes
     classes: how many labels it is told, 0 for none
-    by: `concatenation` of 0s and a 1 to the code (Mirza & Osindero 2014), `embedding` beside it, `product` with one
+    by: `concatenation` of 0s and a 1 to the code, `product` of the code and a learned vector, or the `inner` one's way
     inner: the network itself, such as LightGenerator(width=64), without image, latent and classes
     """
 
@@ -36,14 +37,14 @@ class ConditionalGenerator(Generator):
         image: Image,
         latent: Latent = Gaussian(64),
         classes: int = 0,
-        by: Literal["concatenation", "embedding", "product"] = "concatenation",
+        by: Literal["concatenation", "product", "inner"] = "inner",
         inner: str | Spec = "LightGenerator",
     ) -> None:
         super().__init__()
         self.image, self.latent, self.classes = image, latent, classes
         self.by = by if classes else "nothing"
-        wider = dataclasses.replace(latent, dim=latent.dim + (classes if self.by == "concatenation" else 0))
-        told = classes if self.by == "embedding" else 0
+        wider = Gaussian(latent.dim + (classes if self.by == "concatenation" else 0))
+        told = classes if self.by == "inner" else 0
         self.inner = build(named(inner), Generator, image=image, latent=wider, classes=told)
         self.factors = Classes(classes, latent.dim) if self.by == "product" else None
 
@@ -52,7 +53,7 @@ class ConditionalGenerator(Generator):
             return self.inner(torch.cat([z, weights(label, len(z), self.classes).to(z)], 1))
         if self.factors is not None:
             return self.inner(z * self.factors(label, len(z)))
-        return self.inner(z, label if self.by == "embedding" else None)
+        return self.inner(z, label if self.by == "inner" else None)
 
 
 @register
@@ -69,7 +70,7 @@ class ConditionalCritic(Critic):
         self,
         image: Image,
         classes: int = 0,
-        by: Literal["concatenation", "embedding", "projection"] = "concatenation",
+        by: Literal["concatenation", "embedding", "projection"] = "projection",
         inner: str | Spec = "LightCritic",
     ) -> None:
         super().__init__()

@@ -14,11 +14,11 @@ KNOWN = ("image", "classes")
 def conditional(facts: Facts) -> Spec:
     """`default`, whose networks are told labels in a way of choice: -o critic.by=embedding. Needs labels.
 
-    `generator.by` is concatenation, embedding or product; `critic.by` is concatenation, embedding or projection.
+    `generator.by` is concatenation, product or inner; `critic.by` is concatenation, embedding or projection.
     """
     planned = default(facts)
     inner = {role: {k: v for k, v in net.items() if k not in KNOWN} for role, net in planned["nets"].items()}
-    generator = facts.net("ConditionalGenerator", by="embedding", inner=inner["generator"])
+    generator = facts.net("ConditionalGenerator", by="inner", inner=inner["generator"])
     critic = facts.net("ConditionalCritic", by="projection", inner=inner["critic"])
     return planned | {"objective": "ConditionalGAN", "nets": {"generator": generator, "critic": critic}}
 
