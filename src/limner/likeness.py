@@ -160,7 +160,7 @@ class Likeness:
         for k in range(stops):
             here, there = z[k : k + 1], z[(k + 1) % stops][None]
             path = torch.cat([self.generator.latent.between(here, there, t / steps) for t in range(steps)])
-            yield from self.decode(path, None if told is None else np.repeat(told, steps, 0))
+            yield from self.decode(path, None if told is None else told[np.zeros(steps, np.int64)])
 
     def save(self, path: str | Path) -> Path:
         """Write the model file."""
