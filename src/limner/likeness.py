@@ -22,6 +22,7 @@ from limner.core.rng import generator
 from limner.core.spec import build, spec
 from limner.models.base import Critic, Encoder, Generator, Model, Translator
 
+Told = NDArray[np.int64] | NDArray[np.float32]
 BLOCK = 256
 """Images decoded at once when many are drawn."""
 
@@ -76,6 +77,11 @@ class Likeness:
         """The same model on a device."""
         return Likeness({role: net.to(device) for role, net in self.nets.items()}, self.names, self.header)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether it was told numbers, of which `names` are the names, instead of classes."""
+        return bool(self.header.get("counts")) and isinstance(self.header["counts"][0], list)
+
     def label(self, name: str) -> int:
         """The number of a class given by name or number. Raises UserError when there is none such."""
         if not self.generator.classes:
@@ -86,9 +92,14 @@ class Likeness:
             return int(name)
         raise unknown("label", name, self.names or map(str, range(self.generator.classes)))
 
-    def labels(self, n: int, seed: int = 0, label: str | None = None) -> NDArray[np.int64] | None:
-        """What n samples are told: one class, `all` in turn, or drawn as often as in the training data."""
+    def labels(self, n: int, seed: int = 0, label: str | None = None) -> Told | None:
+        """What n samples are told: one class, `all` in turn, or drawn as often as in the training data.
+
+        Class numbers (n,), or rows (n, k) where it was told numbers: `smile=1,age=0.3` fixes two and draws the others.
+        """
         classes = self.generator.classes
+        if classes and self.numbered:
+            return self._numbers(n, seed, label)
         if label is not None and label != "all":
             return np.full(n, self.label(label), np.int64)
         if not classes:
@@ -100,6 +111,32 @@ class Likeness:
         counts = np.asarray(self.header.get("counts") or [1] * classes, np.float64)
         return np.random.default_rng(seed).choice(classes, n, p=counts / counts.sum()).astype(np.int64)
 
+    def _numbers(self, n: int, seed: int, label: str | None) -> NDArray[np.float32]:
+        if label == "all":
+            return np.eye(len(self.names), dtype=np.float32)[np.arange(n) % len(self.names)]
+        rows = np.array(self.header["counts"], np.float32)
+        drawn = rows[np.random.default_rng(seed).integers(len(rows), size=n)]
+        for said in label.split(",") if label else ():
+            name, value = (part.strip() for part in (*said.split("=", 1), "")[:2])
+            if name not in self.names:
+                raise unknown("label", name, self.names)
+            try:
+                drawn[:, self.names.index(name)] = float(value)
+            except ValueError:
+                raise UserError(f"label {said!r}: give a number from 0 to 1, for example {name}=1") from None
+        return drawn
+
+    @torch.no_grad()
+    def classify(self, pixels: Bytes) -> NDArray[np.float32]:
+        """p(class) of uint8 images (n, h, w, c) by a critic that was trained to name classes, (n, classes)."""
+        if self.critic is None:
+            raise UserError(f"this model has no critic to name classes; it has {', '.join(self.nets)}")
+        home = next(self.critic.parameters()).device
+        blocks = [to_float(pixels[start : start + BLOCK], home) for start in range(0, len(pixels), BLOCK)]
+        logits = [self.critic.class_logits(x) for x in blocks] or [torch.empty(0, self.critic.classes)]
+        said = torch.cat(logits).cpu()
+        return (said.sigmoid() if self.numbered else said.softmax(1)).numpy()
+
     def codes(self, n: int, seed: int = 0, truncation: float = 1.0) -> Tensor:
         """n codes; the first m of them are the same for every n ≥ m up to a block."""
         latent = self.generator.latent
@@ -108,7 +145,7 @@ class Likeness:
         return latent.truncate(z, truncation) if truncation != 1 else z
 
     @torch.no_grad()
-    def decode(self, z: Tensor, label: NDArray[np.int64] | None = None) -> Bytes:
+    def decode(self, z: Tensor, label: Told | None = None) -> Bytes:
         """Codes → uint8 images (n, h, w, c), block by block."""
         parts: list[Bytes] = []
         for start in range(0, len(z), BLOCK):
@@ -157,7 +194,7 @@ class Likeness:
         for k in range(stops):
             here, there = z[k : k + 1], z[(k + 1) % stops][None]
             path = torch.cat([self.generator.latent.between(here, there, t / steps) for t in range(steps)])
-            yield from self.decode(path, None if told is None else told.repeat(steps))
+            yield from self.decode(path, None if told is None else told[np.zeros(steps, np.int64)])
 
     def save(self, path: str | Path) -> Path:
         """Write the model file."""

@@ -27,13 +27,13 @@ History = list[dict[str, float]]
 
 @runtime_checkable
 class Pictures(Protocol):
-    """Images in memory with their labels."""
+    """Images in memory with what networks are told of them."""
 
     @property
     def pixels(self) -> Bytes: ...
 
     @property
-    def labels(self) -> NDArray[np.int64] | None: ...
+    def told(self) -> NDArray[np.int64] | NDArray[np.float32] | None: ...
 
 
 @runtime_checkable
@@ -147,7 +147,7 @@ class Watch:
         if not net.classes:
             return None
         known = self._train.label if self._train.label is not None else torch.full((1,), -1, device=self._state.device)
-        return known.repeat(-(-self._n // len(known)))[: self._n]
+        return known[torch.arange(self._n, device=known.device) % len(known)]
 
     @torch.no_grad()
     def _scores(self, fake: Tensor, label: Tensor | None) -> dict[str, float]:
@@ -174,7 +174,7 @@ class Watch:
         rng = np.random.default_rng([self._seed, len(purpose)])
         rows = np.sort(rng.permutation(len(pictures.pixels))[: self._n])
         x = to_float(np.asarray(pictures.pixels[rows]), self._state.device)
-        labels = None if pictures.labels is None else torch.from_numpy(pictures.labels[rows]).to(self._state.device)
+        labels = None if pictures.told is None else torch.from_numpy(pictures.told[rows]).to(self._state.device)
         return Part(x, labels, self._extract(x))
 
 

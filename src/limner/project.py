@@ -34,6 +34,7 @@ from limner.core.pixels import enlarge, save_png
 from limner.core.spec import Spec, build, load_user_file
 from limner.curve import draw_curve
 from limner.data.images import Images
+from limner.data.labels import repeated, thinned
 from limner.data.pairs import BATCHES
 from limner.journal import Journal
 from limner.monitor import monitor
@@ -60,7 +61,8 @@ class Settings:
     split: str
     fingerprint: str
     names: tuple[str, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Any, ...]
+    """Images of each class; where labels are numbers, rows of them."""
     total: int
     budget: Budget
     files: tuple[str, ...] = ()
@@ -144,7 +146,8 @@ class Project:
         yield from self._load_newest(state)
         among, held_out = set_aside(images, held_out, run.seed)
         source = BATCHES[run.objective.domains]
-        batches = source(images, run.batch, run.seed, device, among)
+        shown, order = relabelled(images, among, run)
+        batches = source(shown, run.batch, run.seed, device, order)
         events = train(state, run, batches, until=self.settings.budget, stop=stop)
         with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
@@ -186,14 +189,14 @@ class Project:
         save_png(sheet, self.folder / f"preview{kind}.png")
 
     def _save(self, state: State, run: Run) -> Saved:
-        """A checkpoint; the model file too when the score is the best so far."""
+        """A checkpoint; the model file too when it is the one to keep."""
         here = store.save_state(self.folder / "checkpoints" / _name(state), state.tree())
         self._publish(state, run)
         self._delete_old()
         return Saved(state.nimg, here)
 
     def _publish(self, state: State, run: Run) -> None:
-        """Point to a new checkpoint, and make the model file if its score is the best so far.
+        """Point to a new checkpoint, and make the model file if it is the one to keep so far.
 
         A run killed between the two does it when it goes on.
         """
@@ -202,7 +205,8 @@ class Project:
         self._point("latest", _name(state))
         if self._read("best") == _name(state):
             return
-        if not state.history or _score(state.history[-1]) <= min(_score(h) for h in state.history):
+        scores = [_score(look) for look in state.history]
+        if run.keep == "last" or not scores or scores[-1] <= min(scores):
             self.model(state, run).save(self.folder / "model.safetensors")
             self._point("best", _name(state))
 
@@ -276,6 +280,17 @@ def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArr
     return np.sort(order[n:]), _rows(images, np.sort(order[:n]))
 
 
+def relabelled(images: Images, among: NDArray[np.int64], run: Run) -> tuple[Images, NDArray[np.int64]]:
+    """The images with as many labels as the run keeps, and which of them an epoch shows, labelled ones repeatedly."""
+    if images.labels is None:
+        return images, among
+    if run.labels is not None:
+        labels = thinned(images.labels, among, run.labels, len(images.names), run.seed)
+        images = dataclasses.replace(images, labels=labels)
+    assert images.labels is not None
+    return images, among if run.labelled is None else repeated(among, images.labels, run.labelled)
+
+
 def _name(state: State) -> str:
     return f"{state.nimg:010d}"
 
@@ -310,4 +325,6 @@ def _rows(images: Images, rows: NDArray[np.int64], most: int = 2000) -> Images:
     """Up to `most` of these images, evenly spaced, in memory."""
     rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
     labels = None if images.labels is None else images.labels[rows]
-    return dataclasses.replace(images, pixels=np.ascontiguousarray(images.pixels[rows]), labels=labels, files=())
+    numbers = None if images.numbers is None else images.numbers[rows]
+    pixels = np.ascontiguousarray(images.pixels[rows])
+    return dataclasses.replace(images, pixels=pixels, labels=labels, numbers=numbers, files=())

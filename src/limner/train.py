@@ -62,6 +62,9 @@ class Run:
     augment: what the critic is shown instead of the images, none for the images themselves
     precision: arithmetic of the networks
     compile: whether the generator is compiled
+    keep: what becomes the model file: the state with the best score on held-out images, or the last
+    labels: how many labels are kept, as many of each class; none for all
+    labelled: share of the images shown that have a label, by repeating those; none for as many as there are
     seed: of everything random
     """
 
@@ -73,6 +76,9 @@ class Run:
     augment: Augment | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+    keep: Literal["best", "last"] = "best"
+    labels: int | None = None
+    labelled: float | None = None
     seed: int = 0
 
     def player(self, turn: str) -> Player:
@@ -178,7 +184,11 @@ PLAIN = ("nimg", "looked", "seconds", "reserve", "rate", "retries", "strength", 
 
 
 def check(run: Run) -> None:
-    """Raise UserError unless the networks are those that the objective moves."""
+    """Raise UserError unless the networks are those that the objective moves, and labels can be shown as asked."""
+    if run.labelled is not None and not 0 < run.labelled < 1:
+        raise UserError(f"labelled={run.labelled} is not a share of the images shown; use -o labelled=0.5")
+    if run.labels is not None and run.labels < 1:
+        raise UserError(f"labels={run.labels} leaves nothing to learn from; use -o labels=100, or none for all")
     needed = run.objective.roles()
     name = type(run.objective).__name__
     for role in needed:
@@ -189,6 +199,9 @@ def check(run: Run) -> None:
         if not isinstance(run.nets[role], kind):
             there = ", ".join(catalog(kind))
             raise UserError(f"objective {name} needs a {kind.__name__} as {role}, not {given}; there are {there}")
+        if role in run.objective.labelled and not getattr(run.nets[role], "classes", 0):
+            advice = "give one folder a class, or a metadata.csv with a column label"
+            raise UserError(f"objective {name} needs labels, and its {role} is told none; {advice}")
     run.objective.check(run.nets)
     for turn in run.players:
         if turn not in run.objective.players:

@@ -13,6 +13,7 @@ from limner.models.base import Critic, Encoder, Generator, Model
 
 IMAGES = [Image(1, 28, 28), Image(3, 32, 32), Image(3, 33, 20), Image(4, 8, 8)]
 SMALL = {"width": 8}
+"""Options that make a network small, where it has them."""
 CLASSES = 3
 
 generators = pytest.mark.parametrize("name", catalog(Generator))

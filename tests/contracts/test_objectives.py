@@ -19,6 +19,7 @@ IMAGE = Image(1, 8, 8)
 N = 8
 SIMPLEST = {"Translator": "LightTranslator"}
 """What plays a role where there is no plain network for it."""
+CLASSES = 3
 LOGITS = torch.linspace(-3, 3, 7)
 
 games = pytest.mark.parametrize("name", catalog(Game))
@@ -30,10 +31,12 @@ def moment(purpose: int = 0) -> Moment:
     return Moment(0, 0.5, torch.Generator().manual_seed(purpose), N)
 
 
-def batch() -> Pair:
+def batch(objective: Objective | None = None) -> Pair:
+    """Pictures of two domains; labels too, one unknown, for an objective that needs them."""
     rng = torch.Generator().manual_seed(5)
     x, other = torch.rand(2, N, 1, 8, 8, generator=rng) * 2 - 1
-    return Pair(x, other, matched=True)
+    label = torch.arange(N) % (CLASSES + 1) - 1 if objective and objective.labelled else None
+    return Pair(x, other, matched=True, label=label)
 
 
 def nets(objective: Objective) -> nn.ModuleDict:
@@ -44,7 +47,7 @@ def nets(objective: Objective) -> nn.ModuleDict:
         kind = objective.kinds.get(role) or kind_of(role)
         assert kind is not None, role
         plain = catalog(kind)[SIMPLEST.get(kind.__name__, f"Plain{kind.__name__}")]
-        given = {"image": image, "width": 32}
+        given = {"image": image, "width": 32, "classes": CLASSES if role in objective.labelled else 0}
         fitting = {o.name: given[o.name] for o in options(plain) if o.name in given}
         made[role] = build({"is": plain.__name__} | fitting, kind)
     objective.check(made)
@@ -101,7 +104,7 @@ def test_objective_names_terms_per_sample_and_moves_its_players(name: str) -> No
     kept: dict[str, torch.Tensor] = {}
     for turn, roles in objective.players.items():
         at = Moment(0, 0.5, torch.Generator().manual_seed(1), N, kept=kept)
-        terms = objective.loss(turn, players, batch(), at)
+        terms = objective.loss(turn, players, batch(objective), at)
         assert terms and all(term.shape == (N,) and term.isfinite().all() for term in terms.values())
         players.zero_grad()
         torch.stack([term.mean() for term in terms.values()]).sum().backward()
@@ -119,7 +122,7 @@ def test_five_steps_of_descent_lower_every_turn(name: str) -> None:
         optimizer = torch.optim.SGD([p for role in roles for p in players[role].parameters()], lr=1e-3)
         losses = []
         for _ in range(6):
-            terms = objective.loss(turn, players, batch(), moment())
+            terms = objective.loss(turn, players, batch(objective), moment())
             loss = torch.stack([term.mean() for term in terms.values()]).sum()
             losses.append(loss.item())
             players.zero_grad()

@@ -22,10 +22,12 @@ from limner.core.spec import catalog
 from limner.models.base import Critic, Generator
 from limner.models.dcgan import DCGANCritic, DCGANGenerator
 from limner.models.plain import PlainEncoder
+from limner.objectives.acgan import ACGAN
 from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
 from limner.objectives.likelihoods import Student
 from limner.objectives.penalties import GradientPenalty, WeightClip
+from limner.objectives.semisupervised import SemiSupervisedGAN
 from limner.objectives.vae import VAE
 from limner.objectives.vaegan import VAEGAN
 from limner.train import Budget, Player, Run, train
@@ -77,6 +79,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ADA": {"augment": ADA(target=-1.1, speed=100.0)},
     "DiffAugment": {"augment": DiffAugment()},
     "random penalty": {"objective": GAN(penalties=(GradientPenalty(), WeightClip(0.05)))},
+    "AC-GAN": {"objective": ACGAN()},
+    "semi-supervised": {"objective": SemiSupervisedGAN(), "augment": DiffAugment()},
 }
 
 

@@ -57,10 +57,9 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     if len(images) < 2:
         raise UserError(f"{wish.data}: there is 1 picture; training needs 2 or more, better hundreds")
     recipe = wish.recipe or DEFAULT_RECIPE
-    size = images.pixels.shape[1:3]
     domains = domains_of(plan(recipe, facts_of(images, device, wish.seed), wish.assignments))
     images = arrange(images, domains, other)
-    counts = class_counts(images)
+    counts = images.counts()
     facts = facts_of(images, device, wish.seed)
     settings = Settings(
         run=plan(recipe, facts, wish.assignments),
@@ -117,7 +116,8 @@ def facts_of(images: Images, device: str, seed: int) -> Facts:
     """What a recipe may depend on."""
     from limner.recipes.base import Facts
 
-    return Facts(images.image, len(images), len(class_counts(images)), device.partition(":")[0], seed)
+    classes = 0 if images.told is None else len(images.names)
+    return Facts(images.image, len(images), classes, device.partition(":")[0], seed)
 
 
 def held_out_of(project: Project, images: Images) -> Images | None:
@@ -126,12 +126,6 @@ def held_out_of(project: Project, images: Images) -> Images | None:
     if project.settings.split == "train" and all("val" in splits(source) for source in (images.source, to) if source):
         return _read_again(project, images.source, to, "val")
     return None
-
-
-def class_counts(images: Images) -> tuple[int, ...]:
-    if images.labels is None:
-        return ()
-    return tuple(int((images.labels == label).sum()) for label in range(len(images.names)))
 
 
 def _budget(wish: Wish) -> Budget:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from limner.likeness import Likeness
+    from limner.likeness import Likeness, Told
 
 WALK_MILLISECONDS = 60
 PAIRS_ACROSS = 8
@@ -30,6 +30,7 @@ GRID_SIDE = 512
     epilog=examples(
         "limner sample runs/demo --out grid.png",
         "limner sample runs/demo --label rose -n 16 --out roses.png",
+        "limner sample runs/faces --label smile=1,age=0.3 --out smiling.png",
         "limner sample model.safetensors --label all -n 100 --out grid.png",
         "limner sample model.safetensors -n 10k --seed 1 --out samples.npz",
         "limner sample runs/demo -n 500 --truncation 0.7 --out folder/",
@@ -39,7 +40,7 @@ GRID_SIDE = 512
 )
 @click.argument("model", metavar="MODEL")
 @click.option("-n", "count", type=COUNT, default="64", show_default=True, metavar="N", help="How many pictures.")
-@click.option("--label", metavar="NAME|NUMBER|all", help="Only this class; `all` takes the classes in turn.")
+@click.option("--label", metavar="NAME|all", help="Only this class, or NAME=0.3,NAME=1; `all`: in turn.")
 @click.option(
     "--truncation",
     type=click.FloatRange(0, 1),
@@ -102,7 +103,7 @@ def sample(
 
 
 def _draw(
-    likeness: Likeness, count: int, seed: int, labels: NDArray[np.int64] | None, truncation: float
+    likeness: Likeness, count: int, seed: int, labels: Told | None, truncation: float
 ) -> NDArray[np.uint8]:
     """uint8 (n, h, w, c), block by block under a progress bar."""
     import numpy as np
@@ -142,7 +143,7 @@ def _filled(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _write(
     images: NDArray[np.uint8],
-    labels: NDArray[np.int64] | None,
+    labels: Told | None,
     names: tuple[str, ...],
     out: str,
     *,
@@ -169,12 +170,13 @@ def _write_grid(images: NDArray[np.uint8], path: Path, columns: int | None) -> P
 
 
 def _write_array(
-    images: NDArray[np.uint8], labels: NDArray[np.int64] | None, names: tuple[str, ...], path: Path
+    images: NDArray[np.uint8], labels: Told | None, names: tuple[str, ...], path: Path
 ) -> Path:
     """`images` uint8 (n, h, w, c), and `labels` and `names` where the model knows classes: DATA for every verb."""
     import numpy as np
 
-    said: dict[str, Any] = {} if labels is None else {"labels": labels, "names": np.array(names)}
+    key = "numbers" if labels is not None and labels.ndim > 1 else "labels"
+    said: dict[str, Any] = {} if labels is None else {key: labels, "names": np.array(names)}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -187,13 +189,13 @@ def _write_array(
 
 
 def _write_folder(
-    images: NDArray[np.uint8], labels: NDArray[np.int64] | None, names: tuple[str, ...], folder: Path
+    images: NDArray[np.uint8], labels: Told | None, names: tuple[str, ...], folder: Path
 ) -> Path:
     """One PNG each, in a sub-folder a class where the model knows classes."""
     from limner.core.pixels import save_png
 
     for number, image in enumerate(images):
-        inside = folder if labels is None else folder / _folder_name(names, int(labels[number]))
+        inside = folder if labels is None or labels.ndim > 1 else folder / _folder_name(names, int(labels[number]))
         save_png(image, inside / f"{number:06d}.png")
     return folder
 

@@ -200,7 +200,7 @@ def _make(checked: Any, kind: Any) -> Any:
 
 
 def _instantiate(value: Any, type_: Any) -> Any:
-    if isinstance(value, dict) and "is" in value and type_ is not Spec:
+    if isinstance(value, dict) and "is" in value and Spec not in (type_, *get_args(type_)):
         return _make(value, type_)
     if isinstance(value, dict):
         inner = (get_args(type_) or (Any, Any))[1]

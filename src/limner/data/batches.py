@@ -23,10 +23,13 @@ RESIDENT = 0.25
 
 @dataclass(frozen=True)
 class Batch:
-    """Images in [-1, 1], channels-last in memory, and their labels (-1 = unlabelled) where the data has labels."""
+    """Images in [-1, 1], channels-last in memory, and what is told of them where the data has labels.
+
+    label: class numbers, -1 = unlabelled; or k numbers each in [0, 1], nan = unknown
+    """
 
     x: Float[Tensor, "n c h w"]
-    label: Int64[Tensor, " n"] | None
+    label: Int64[Tensor, " n"] | Float[Tensor, "n told"] | None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,7 +58,7 @@ class Batches:
         """The batch that starts after `nimg` images were seen; `rows` picks this process's part of it."""
         index = self.indices(nimg)
         index = index if rows is None else index[rows]
-        labels = self.images.labels
+        labels = self.images.told
         label = None if labels is None else self._moved(torch.from_numpy(labels[index]))
         return Batch(_scaled(self._pixels(index)), label)
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from limner.core.errors import UserError
 from limner.data.images import Images, Trouble
 
+Told = NDArray[np.int64] | NDArray[np.float32] | None
 VERSION = 1
 VERIFIED = 1 << 28
 """Bytes of pixels up to which their hash is checked on every start (about 0.1 s for 100 MB)."""
@@ -62,16 +63,18 @@ def load(where: Path, source: str) -> Images | None:
         names = tuple(facts["names"])
         if pixels.dtype != np.uint8 or (where / "pixels.npy").stat().st_size != facts["bytes"]:
             return None
-        if pixels.nbytes <= VERIFIED and fingerprint(pixels, labels, names) != facts["fingerprint"]:
+        numbers = np.load(where / "numbers.npy") if facts.get("numbered") else None
+        told = labels if numbers is None else numbers
+        if pixels.nbytes <= VERIFIED and fingerprint(pixels, told, names) != facts["fingerprint"]:
             return None
         troubles = tuple(Trouble(**trouble) for trouble in facts["troubles"])
         said, files = tuple(facts["notes"]), tuple(facts["files"])
-        return Images(pixels, labels, names, facts["fingerprint"], source, troubles, said, files)
+        return Images(pixels, labels, names, facts["fingerprint"], source, troubles, said, files, numbers)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 
 
-def fingerprint(pixels: NDArray[np.uint8], labels: NDArray[np.int64] | None, names: Sequence[str]) -> str:
+def fingerprint(pixels: NDArray[np.uint8], labels: Told, names: Sequence[str]) -> str:
     """Hash of the data: equal for equal pictures, labels, names and shape, wherever they came from."""
     digest = hashlib.sha256()
     for start in range(0, len(pixels), 1024):
@@ -94,7 +97,7 @@ class Writer:
         self.digest.update(block.data)
         self.count += len(block)
 
-    def close(self, labels: NDArray[np.int64] | None, names: Sequence[str]) -> str:
+    def close(self, labels: Told, names: Sequence[str]) -> str:
         """Make the header true; the fingerprint."""
         self.file.seek(0)
         self._header()
@@ -131,10 +134,13 @@ def write_facts(draft: Path, images: Images) -> None:
     """Everything of `images` but its pixels."""
     if images.labels is not None:
         np.save(draft / "labels.npy", images.labels)
+    if images.numbers is not None:
+        np.save(draft / "numbers.npy", images.numbers)
     facts = {
         "source": images.source,
         "names": images.names,
         "labelled": images.labels is not None,
+        "numbered": images.numbers is not None,
         "fingerprint": images.fingerprint,
         "bytes": (draft / "pixels.npy").stat().st_size,
         "troubles": [asdict(trouble) for trouble in images.troubles],
@@ -178,7 +184,7 @@ def _older(paths: Iterable[Path], than: float) -> list[Path]:
     return [path for path in paths if path.exists() and path.stat().st_mtime < than]
 
 
-def _seal(digest: Any, shape: tuple[int, ...], labels: NDArray[np.int64] | None, names: Sequence[str]) -> str:
+def _seal(digest: Any, shape: tuple[int, ...], labels: Told, names: Sequence[str]) -> str:
     digest.update(json.dumps([list(shape), list(names), labels is not None]).encode())
     if labels is not None:
         digest.update(labels.tobytes())

@@ -93,12 +93,15 @@ def _build(
             troubles = data.troubles + tuple(header for header in got if isinstance(header, Trouble))
             if not writer.count:
                 raise no_picture(source, troubles)
-            labels = None if data.labels is None else data.labels[[isinstance(header, Header) for header in got]]
-            seal = writer.close(labels, data.names)
+            kept = [isinstance(header, Header) for header in got]
+            labels = None if data.labels is None else data.labels[kept]
+            numbers = None if data.numbers is None else data.numbers[kept]
+            seal = writer.close(labels if numbers is None else numbers, data.names)
         unlabelled = 0 if labels is None else int((labels < 0).sum())
         notes = data.notes + shape.notes + remarks([h for h in got if isinstance(h, Header)], shape, unlabelled)
         empty = np.empty((0, *shape.size, shape.channels), np.uint8)
-        write_facts(draft, Images(empty, labels, data.names, seal, source, troubles, notes, _files(data, got)))
+        files = _files(data, got)
+        write_facts(draft, Images(empty, labels, data.names, seal, source, troubles, notes, files, numbers))
     images = load(where, source)
     if images is None:
         raise UserError(f"{where}: the decoded pictures cannot be read back; set LIMNER_CACHE to another disk")

@@ -45,13 +45,17 @@ class Stack:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """One split of a source, before decoding; `labels` (n,) index `names`, -1 = unlabelled."""
+    """One split of a source, before decoding; `labels` (n,) index `names`, -1 = unlabelled.
+
+    Where labels are numbers, `names` are those of `numbers` (n, k), in [0, 1], nan = unknown.
+    """
 
     pictures: tuple[Entry, ...] | Stack
     labels: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
     troubles: tuple[Trouble, ...] = ()
     notes: tuple[str, ...] = ()
+    numbers: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.pictures.values if isinstance(self.pictures, Stack) else self.pictures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,47 @@ def numbered(given: dict[str, NDArray[Any]], source: str) -> tuple[dict[str, NDA
     texts = {split: [_text(v) for v in values.tolist()] for split, values in flat.items()}
     names = class_names(text for split in texts.values() for text in split if text is not None)
     return {split: indices(values, names) for split, values in texts.items()}, names
+
+
+def scaled(
+    rows: Sequence[Mapping[str, float]], among: Sequence[Mapping[str, float]]
+) -> tuple[NDArray[np.float32], tuple[str, ...], tuple[str, ...]]:
+    """Numbers (n, k) in [0, 1], nan where there is none; their names; and what was decided, in plain words.
+
+    A column of `among`, all rows of all splits, that leaves [0, 1] is scaled from its smallest to its largest number.
+    """
+    names = tuple(dict.fromkeys(name for row in among for name in row))
+    table = np.array([[row.get(name, np.nan) for name in names] for row in rows], np.float64).reshape(-1, len(names))
+    notes = [f"labels are the numbers {', '.join(names)}"]
+    for column, name in enumerate(names):
+        low, high = (pick(row[name] for row in among if name in row) for pick in (min, max))
+        if low < 0 or high > 1:
+            table[:, column] = (table[:, column] - low) / (high - low)
+            notes.append(f"{name} {low:g} is told as 0, {high:g} as 1")
+    return table.astype(np.float32), names, tuple(notes)
+
+
+def thinned(
+    labels: NDArray[np.int64], among: NDArray[np.int64], keep: int, classes: int, seed: int
+) -> NDArray[np.int64]:
+    """Labels of which `keep` are left, on images `among`, as many of each class as there can be; the others are -1."""
+    order = np.random.default_rng([seed, keep]).permutation(among)
+    of_class = [order[labels[order] == k] for k in range(classes)]
+    # the first of every class, then the second of every class, and so on
+    turns = [rows[rank] for rank in range(max(map(len, of_class), default=0)) for rows in of_class if rank < len(rows)]
+    left = np.full_like(labels, -1)
+    left[turns[:keep]] = labels[turns[:keep]]
+    return left
+
+
+def repeated(among: NDArray[np.int64], labels: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """`among` with its labelled images repeated until they are about a `share` of it."""
+    told = labels[among] >= 0
+    have, rest = int(told.sum()), int((~told).sum())
+    if not have or not rest:
+        return among
+    times = max(1, round(share / (1 - share) * rest / have))
+    return np.concatenate([among[~told], np.tile(among[told], times)])
 
 
 def _text(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from limner.core.errors import UserError
 from limner.data.images import Trouble
 from limner.data.items import Collection, Entry, is_split, split_name
-from limner.data.labels import class_names, indices
+from limner.data.labels import class_names, indices, scaled
 from limner.data.metadata import is_metadata, read_metadata
 
 KINDS = "apng|avif|bmp|dib|gif|j2k|jfif|jp2|jpe|jpeg|jpg|pbm|pcx|pgm|png|pnm|ppm|qoi|tif|tiff|webp"
@@ -48,6 +48,11 @@ class Folder:
         return {path: label for meta in self.metadata if meta.has_labels for path, label in meta.labels.items()}
 
     @cached_property
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """Numbers by path and column from all metadata files that name no classes."""
+        return {path: row for meta in self.metadata for path, row in meta.numbers.items()}
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Class names, the same for every split."""
         if self.listed:
@@ -59,6 +64,11 @@ class Folder:
         """The split's files, in order of path."""
         chosen = {path: entry for path, entry in self.files.items() if self._split_of(path) == split}
         wanted = [self._label(path) for path in chosen]
+        if self.numbers and len(self.names) < 2:
+            rows, every = [self.numbers.get(path, {}) for path in chosen], list(self.numbers.values())
+            numbers, names, notes = scaled(rows, every)
+            said = notes + self._notes(split, chosen)
+            return Collection(tuple(chosen.values()), None, names, self.troubles + self._missing(split), said, numbers)
         labels = indices([w if w in self.names else None for w in wanted], self.names)
         labelled = len(self.names) > 1
         return Collection(

@@ -1,11 +1,16 @@
-"""metadata.csv and metadata.jsonl: labels by file name, as Hugging Face's ImageFolder writes them."""
+"""metadata.csv and metadata.jsonl: labels by file name, as Hugging Face's ImageFolder writes them.
+
+A column `label` names classes; without one, columns of numbers (`smile`, `age`) are told together.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from limner.core.errors import UserError
@@ -23,6 +28,8 @@ class Metadata:
     labels: dict[str, str | None]
     has_labels: bool
     notes: tuple[str, ...] = ()
+    numbers: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    """Numbers of each listed picture by column, where no column names classes."""
 
 
 def is_metadata(path: str) -> bool:
@@ -43,6 +50,9 @@ def read_metadata(entry: Entry, path: str) -> Metadata:
     labels = {f"{folder}/{file}".lstrip("/"): _label(row.get(label_column or "")) for file, row in named}
     if label_column or not rows:
         return Metadata(labels, label_column is not None)
+    if numeric := [c for c in columns if c != file_column and _is_numeric(row.get(c) for row in rows)]:
+        values = ({c: number for c in numeric if (number := _number(row.get(c))) is not None} for _, row in named)
+        return Metadata(labels, False, (), dict(zip(labels, values, strict=True)))
     note = f"{entry.path} has no column label (it has {', '.join(columns)}), so it gives no labels"
     return Metadata(labels, False, (note,))
 
@@ -65,6 +75,22 @@ def _rows(entry: Entry) -> list[dict[str, Any]]:
 
 def _first(known: tuple[str, ...], columns: list[str]) -> str | None:
     return next((name for name in known if name in columns), None)
+
+
+def _is_numeric(values: Iterable[object]) -> bool:
+    """Whether a column holds numbers, at least two different ones, and nothing else but gaps."""
+    given = [value for value in values if value is not None and value != ""]
+    numbers = [_number(value) for value in given]
+    return None not in numbers and len(set(numbers)) > 1
+
+
+def _number(value: object) -> float | None:
+    """A finite number, or None."""
+    try:
+        number = float(value) if isinstance(value, (str, int, float)) else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _label(value: object) -> str | None:

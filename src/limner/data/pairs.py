@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -39,7 +39,7 @@ class Pair:
     x: Float[Tensor, "n c h w"]
     other: Float[Tensor, "n c h w"]
     matched: bool
-    label: None = None
+    label: Int64[Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.x)

@@ -16,13 +16,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.latent import Latent
 from limner.core.pixels import Image
 from limner.core.posterior import Posterior
 
 Pictures = Float[Tensor, "n c h w"]
-Labels = Int[Tensor, " n"]
-"""Class numbers; -1 where the class is not known."""
+Labels = Int[Tensor, " n"] | Float[Tensor, "n told"]
+"""Class numbers, -1 where the class is not known; or k numbers in [0, 1] each, nan where one is not known."""
 
 
 class Model(nn.Module):
@@ -62,6 +63,10 @@ class Critic(Model):
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
         """What the last layer reads."""
         raise NotImplementedError
+
+    def class_logits(self, x: Pictures) -> Float[Tensor, "n k"]:
+        """Which class: a logit each, which an objective with a classifier in it trains."""
+        return self.head.class_logits(self.features(x))
 
 
 class JointCritic(Model):
@@ -145,9 +150,12 @@ class Classes(nn.Module):
         nn.init.normal_(self.rows.weight, std=scale)
 
     def forward(self, label: Labels | None, n: int) -> Float[Tensor, "n d"]:
-        """Rows for labels, or n rows of the unknown class."""
+        """Rows for labels, or n rows of the unknown class; several numbers at once weigh their rows."""
         if label is None:
             label = torch.full((n,), -1, device=self.rows.weight.device)
+        if label.is_floating_point():
+            unknown = label.isnan().to(label.dtype).mean(1, keepdim=True)
+            return torch.cat([unknown, label.nan_to_num()], 1) @ self.rows.weight
         return self.rows(label + 1)
 
 
@@ -179,6 +187,13 @@ class Judgement(nn.Module):
             h = h.float()
             logit = self.dense(h)[:, 0]
             return logit if self.label is None else logit + (h * self.label(label, len(h))).sum(1)
+
+    def class_logits(self, h: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """(n, features) → (n, classes): the rows of the projection are a linear classifier already."""
+        if self.label is None:
+            raise UserError("this critic cannot name classes: train it on labelled images, told by projection")
+        with torch.autocast(h.device.type, enabled=False):
+            return h.float() @ self.label.rows.weight[1:].T
 
 
 class Inference(nn.Module):

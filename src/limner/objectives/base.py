@@ -41,6 +41,8 @@ class Objective:
     """Whether codes of the prior make pictures, to be shown and judged; where not, reconstructions are."""
     domains: ClassVar[Domains] = "one"
     """What a batch holds: pictures, pictures of two domains, or of two domains matched one to one."""
+    labelled: ClassVar[tuple[str, ...]] = ()
+    """Roles that must be told labels: without them there is nothing to train."""
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""

@@ -123,7 +123,7 @@ class Bench:
     ) -> Likeness:
         """A model trained by a recipe for `count` images or `seconds`, on one device; trained once, then loaded."""
         images = self.images(data, size=size)
-        classes = len(images.names) if images.labels is not None else 0
+        classes = len(images.names) if images.told is not None else 0
         facts = Facts(images.image, len(images), classes, "cpu", seed)
         run, budget = plan(recipe, facts, assignments), Budget(count, seconds)
         asked = json.dumps([run, images.fingerprint, count, seconds], sort_keys=True)
@@ -131,8 +131,7 @@ class Bench:
         if (folder / "run.json").exists():
             project = Project.open(folder)
         else:
-            counts = tuple(int((images.labels == k).sum()) for k in range(classes)) if images.labels is not None else ()
-            source, names = self.source(data), images.names
+            source, names, counts = self.source(data), images.names, images.counts()
             settings = Settings(run, recipe, source, "train", images.fingerprint, names, counts, len(images), budget)
             project = Project.create(folder, settings)
         for event in project.work(images):

@@ -1,0 +1,55 @@
+"""Recipes that need labels: told to the networks, named by the critic, or known of a few images only."""
+
+from __future__ import annotations
+
+from limner.core.spec import Spec
+from limner.recipes.base import Facts, recipe
+from limner.recipes.default import default
+
+KNOWN = ("image", "classes")
+"""What the network around another one tells it."""
+
+
+@recipe
+def conditional(facts: Facts) -> Spec:
+    """`default`, whose networks are told labels in a way of choice: -o critic.by=embedding. Needs labels.
+
+    `generator.by` is concatenation, product or inner; `critic.by` is concatenation, embedding or projection.
+    """
+    planned = default(facts)
+    inner = {role: {k: v for k, v in net.items() if k not in KNOWN} for role, net in planned["nets"].items()}
+    generator = facts.net("ConditionalGenerator", by="inner", inner=inner["generator"])
+    critic = facts.net("ConditionalCritic", by="projection", inner=inner["critic"])
+    return planned | {"objective": "ConditionalGAN", "nets": {"generator": generator, "critic": critic}}
+
+
+@recipe
+def acgan(facts: Facts) -> Spec:
+    """AC-GAN: the critic names the class instead of being told it; otherwise as `default`. Needs labels."""
+    return default(facts) | {"objective": {"is": "ACGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]}}
+
+
+@recipe
+def semisupervised(facts: Facts) -> Spec:
+    """A classifier from few labels and many pictures, with a GAN's help (Salimans et al. 2016). Needs some labels.
+
+    To try it on labelled pictures: -o labels=100 keeps so few. Half of the images shown are labelled ones.
+    """
+    return default(facts) | {
+        "objective": "SemiSupervisedGAN",
+        "nets": {"generator": facts.net("LightGenerator", classes=0), "critic": facts.net("LightCritic")},
+        "batch": 64,
+        "keep": "last",
+        "labelled": 0.5,
+    }
+
+
+@recipe
+def supervised(facts: Facts) -> Spec:
+    """The same classifier from the labels alone: what `semisupervised` has to beat."""
+    planned = semisupervised(facts)
+    return planned | {
+        "objective": "Classification",
+        "nets": {"critic": planned["nets"]["critic"]},
+        "players": {"critic": planned["players"]["critic"]},
+    }
