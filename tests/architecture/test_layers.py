@@ -14,7 +14,7 @@ LAYERS = (
     {"core", "lessons"},
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
-    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve"},
+    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve", "translations"},
     {"project", "recipes"},
     {"cli", "studio", "proofs", "verify"},
 )

@@ -57,6 +57,7 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     if len(images) < 2:
         raise UserError(f"{wish.data}: there is 1 picture; training needs 2 or more, better hundreds")
     recipe = wish.recipe or DEFAULT_RECIPE
+    size = images.pixels.shape[1:3]
     domains = domains_of(plan(recipe, facts_of(images, device, wish.seed), wish.assignments))
     images = arrange(images, domains, other)
     counts = images.counts()
