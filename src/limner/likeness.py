@@ -137,21 +137,21 @@ class Likeness:
         said = torch.cat(logits).cpu()
         return (said.sigmoid() if self.numbered else said.softmax(1)).numpy()
 
-    def codes(self, n: int, seed: int = 0, truncation: float = 1.0) -> Tensor:
+    def codes(self, n: int, seed: int = 0) -> Tensor:
         """n codes; the first m of them are the same for every n ≥ m up to a block."""
         latent = self.generator.latent
         blocks = [latent.sample(BLOCK, generator(seed, start, "codes")) for start in range(0, n, BLOCK)]
-        z = torch.cat(blocks)[:n] if blocks else torch.empty(0, latent.dim)
-        return latent.truncate(z, truncation) if truncation != 1 else z
+        return torch.cat(blocks)[:n] if blocks else torch.empty(0, latent.dim)
 
     @torch.no_grad()
-    def decode(self, z: Tensor, label: Told | None = None) -> Bytes:
-        """Codes → uint8 images (n, h, w, c), block by block."""
+    def decode(self, z: Tensor, label: Told | None = None, truncation: float = 1.0) -> Bytes:
+        """Codes → uint8 images (n, h, w, c), block by block; truncation 0 is the middle of all, 1 leaves them."""
         parts: list[Bytes] = []
+        net = self.generator
         for start in range(0, len(z), BLOCK):
             block = z[start : start + BLOCK].to(self.device)
             told = None if label is None else torch.from_numpy(label[start : start + BLOCK]).to(self.device)
-            parts.append(to_bytes(self.generator(block, told)))
+            parts.append(to_bytes(net(block, told) if truncation == 1 else net.truncated(block, told, truncation)))
         shape = (0, self.image.height, self.image.width, self.image.channels)
         return np.concatenate(parts) if parts else np.empty(shape, np.uint8)
 
@@ -165,7 +165,7 @@ class Likeness:
 
     def sample(self, n: int = 64, seed: int = 0, label: str | None = None, truncation: float = 1.0) -> Bytes:
         """n images, uint8 (n, h, w, c). The same seed gives the same images."""
-        return self.decode(self.codes(n, seed, truncation), self.labels(n, seed, label))
+        return self.decode(self.codes(n, seed), self.labels(n, seed, label), truncation)
 
     @torch.no_grad()
     def reconstruct(self, images: Bytes, label: NDArray[np.int64] | None = None) -> Bytes:
@@ -189,12 +189,12 @@ class Likeness:
         self, stops: int = 6, steps: int = 20, seed: int = 0, label: str | None = None, truncation: float = 1.0
     ) -> Iterator[Bytes]:
         """Pictures (h, w, c) of a closed walk through `stops` codes, `steps` from one to the next."""
-        z = self.codes(stops, seed, truncation)
+        z = self.codes(stops, seed)
         told = self.labels(1, seed, label)
         for k in range(stops):
             here, there = z[k : k + 1], z[(k + 1) % stops][None]
             path = torch.cat([self.generator.latent.between(here, there, t / steps) for t in range(steps)])
-            yield from self.decode(path, None if told is None else told[np.zeros(steps, np.int64)])
+            yield from self.decode(path, None if told is None else told[np.zeros(steps, np.int64)], truncation)
 
     def save(self, path: str | Path) -> Path:
         """Write the model file."""

@@ -17,9 +17,14 @@ from limner.objectives.base import Game, Objective, Penalty, Scene
 
 IMAGE = Image(1, 8, 8)
 N = 8
+<<<<<<< HEAD
 SIMPLEST = {"Translator": "LightTranslator"}
 """What plays a role where there is no plain network for it."""
 CLASSES = 3
+=======
+SPECIAL = {"SelfReconstruction": "SmallCritic"}
+"""Penalties that need a critic which can do more than judge."""
+>>>>>>> 344b37d (Self-attention and spectral normalisation around any network; style and small-data families)
 LOGITS = torch.linspace(-3, 3, 7)
 
 games = pytest.mark.parametrize("name", catalog(Game))
@@ -80,7 +85,8 @@ def test_game_pulls_the_right_way(name: str) -> None:
 @penalties
 def test_penalty_is_not_negative_and_per_sample(name: str) -> None:
     torch.manual_seed(6)
-    critic = build({"is": "PlainCritic", "image": {"is": "Image", **IMAGE.__dict__}, "width": 16}, Critic)
+    kind = SPECIAL.get(name, "PlainCritic")
+    critic = build({"is": kind, "image": {"is": "Image", **IMAGE.__dict__}, "width": 16}, Critic)
     real, fake = batch().x.requires_grad_(), (batch().x * 0.5).requires_grad_()
     scene = Scene(critic, real, fake, None, critic(real), critic(fake), moment())
     penalty = build(name, Penalty)

@@ -108,12 +108,12 @@ def _draw(
     """uint8 (n, h, w, c), block by block under a progress bar."""
     import numpy as np
 
-    z = likeness.codes(count, seed, truncation)
+    z = likeness.codes(count, seed)
     parts: list[NDArray[np.uint8]] = []
     with progress("drawing") as tick:
         for start in range(0, count, 256):
             rows = slice(start, start + 256)
-            parts.append(likeness.decode(z[rows], None if labels is None else labels[rows]))
+            parts.append(likeness.decode(z[rows], None if labels is None else labels[rows], truncation))
             tick(min(start + 256, count) / count, min(start + 256, count))
     return np.concatenate(parts)
 

@@ -200,7 +200,9 @@ def _make(checked: Any, kind: Any) -> Any:
 
 
 def _instantiate(value: Any, type_: Any) -> Any:
-    if isinstance(value, dict) and "is" in value and Spec not in (type_, *get_args(type_)):
+    if Spec in (type_, *get_args(type_)):  # what takes a description builds it itself
+        return value
+    if isinstance(value, dict) and "is" in value:
         return _make(value, type_)
     if isinstance(value, dict):
         inner = (get_args(type_) or (Any, Any))[1]
@@ -224,6 +226,7 @@ def _coerce(value: Any, type_: Any, where: str) -> Any:
     if origin is tuple:
         return _coerce_items(value, args, where)
     if type_ in (dict, Spec) or origin is dict:
+        value = check_name(value) if type_ == Spec and isinstance(value, str) else value
         if not isinstance(value, dict):
             raise UserError(f"{where} takes named values, not {value!r}")
         inner = args[1] if args else Any
@@ -289,9 +292,8 @@ def _literal(node: ast.expr) -> Any:
         case ast.List() | ast.Tuple():
             return [_literal(e) for e in node.elts]
         case ast.Call(func=ast.Name(id=name)):
-            return {"is": name, "*": [_literal(a) for a in node.args]} | {
-                str(k.arg): _literal(k.value) for k in node.keywords
-            }
+            positional = {"*": [_literal(a) for a in node.args]} if node.args else {}
+            return {"is": name} | positional | {str(k.arg): _literal(k.value) for k in node.keywords}
         case _:
             raise ValueError(ast.dump(node))
 

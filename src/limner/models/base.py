@@ -48,6 +48,10 @@ class Generator(Model):
         """Images in [-1, 1]."""
         raise NotImplementedError
 
+    def truncated(self, z: Float[Tensor, "n d"], label: Labels | None, psi: float) -> Pictures:
+        """Images of codes moved towards the middle, psi 1 leaving them; a family may do so in a space of its own."""
+        return self(self.latent.truncate(z, psi), label)
+
 
 class Critic(Model):
     """x → how real it looks, a logit."""

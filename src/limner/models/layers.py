@@ -95,10 +95,10 @@ class Shrink(nn.Module):
 class Conv(nn.Module):
     """3×3 (or k×k) convolution that keeps the size, started at the variance-keeping scale times `gain`."""
 
-    def __init__(self, into: int, out: int, kernel: int = 3, gain: float = 1.0) -> None:
+    def __init__(self, into: int, out: int, kernel: int = 3, gain: float = 1.0, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(_he(out, into, gain, kernel))
-        self.bias = nn.Parameter(torch.zeros(out))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
 
     def forward(self, x: Maps) -> Maps:
         """(n, into, h, w) → (n, out, h, w)."""

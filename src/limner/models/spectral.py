@@ -1,0 +1,92 @@
+"""Spectral normalisation: every weight of a critic divided by its largest singular value (Miyato et al. 2018).
+
+A linear map then stretches nothing, so the critic's slope is bounded without a gradient penalty. The singular value is
+followed by a power iteration from one step to the next (algorithm 1); the vector it stands on is a buffer.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from limner.core.pixels import Image
+from limner.core.spec import Spec, register
+from limner.models.base import Critic, Labels, Pictures
+from limner.models.wrapping import inner
+
+LIGHT: Spec = {"is": "LightCritic"}
+START = 20
+"""Power iterations before the first use, when the vector is still random."""
+
+
+class Spectral(nn.Module):
+    """Weight → weight / σ, where σ is the largest singular value of the weight as an (out, rest) matrix.
+
+    In training each use takes `iterations` steps of the power iteration; in evaluation none is remembered.
+    """
+
+    u: Tensor
+
+    def __init__(self, weight: Tensor, iterations: int = 1) -> None:
+        super().__init__()
+        self.iterations = iterations
+        self.register_buffer("u", F.normalize(torch.randn(len(weight), dtype=weight.dtype), dim=0))
+        with torch.no_grad():
+            for _ in range(START):
+                self.u.copy_(_stepped(weight.flatten(1), self.u)[0])
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The same shape, with a largest singular value of 1."""
+        # Full precision: the power iteration of a bfloat16 matrix ends at another vector.
+        with torch.autocast(weight.device.type, enabled=False):
+            return weight / self.sigma(weight)
+
+    def sigma(self, weight: Tensor) -> Float[Tensor, ""]:
+        """The largest singular value: u and v are constants, so its gradient is u vᵀ (eq. 10)."""
+        matrix = weight.flatten(1)
+        u = self.u
+        with torch.no_grad():
+            for _ in range(self.iterations):
+                u, v = _stepped(matrix, u)
+            if self.training:
+                self.u.copy_(u)
+        return u @ matrix @ v
+
+
+@register
+class SpectralCritic(Critic):
+    """Any critic with every weight spectrally normalised: for games such as Hinge that need a critic of bounded slope.
+
+    Weights that start at zero have no direction, so they are drawn anew.
+
+    image: shape of what it judges
+    classes: how many labels it is told, 0 for none
+    of: the critic, such as LightCritic(width=16)
+    iterations: steps of the power iteration at each use
+    """
+
+    def __init__(self, image: Image, classes: int = 0, of: Spec = LIGHT, iterations: int = 1) -> None:
+        super().__init__()
+        self.image, self.classes = image, classes
+        self.net = inner(self, Critic, of, image, classes)
+        for module in list(self.net.modules()):
+            weight = getattr(module, "weight", None)
+            if isinstance(weight, nn.Parameter) and weight.ndim > 1:
+                if not weight.any():
+                    nn.init.normal_(weight)
+                parametrize.register_parametrization(module, "weight", Spectral(weight, iterations))
+
+    def forward(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
+        return self.net(x, label)
+
+    def features(self, x: Pictures) -> Float[Tensor, "n d"]:
+        return self.net.features(x)
+
+
+def _stepped(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """One step of the power iteration: the next left and right singular vectors."""
+    v = F.normalize(u @ matrix, dim=0)
+    return F.normalize(matrix @ v, dim=0), v
