@@ -45,6 +45,17 @@ class SelfAttention(nn.Module):
         return x + self.gamma * self.out(seen)
 
 
+class Attentive(nn.Module):
+    """A layer, and self-attention over what it gives."""
+
+    def __init__(self, layer: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.layer, self.attention = layer, SelfAttention(channels)
+
+    def forward(self, *given: Any) -> Maps:
+        return self.attention(self.layer(*given))
+
+
 @register
 class AttentiveGenerator(Generator):
     """Any generator, with self-attention at one of its grids.
@@ -100,7 +111,7 @@ def attentive(net: Any, given: Tensor, grid: int) -> Any:
         raise UserError(f"{type(net).__name__} has no grid of {grid} or less to attend to; set grid (there are: {there})")
     largest = max(max(shape[2:]) for shape in fitting.values())
     name = [name for name, shape in fitting.items() if max(shape[2:]) == largest][-1]
-    net.set_submodule(name, nn.Sequential(net.get_submodule(name), SelfAttention(grids[name][1])))
+    net.set_submodule(name, Attentive(net.get_submodule(name), grids[name][1]))
     return net
 
 

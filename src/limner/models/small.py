@@ -144,7 +144,7 @@ class SmallCritic(Critic):
             stages.append(leak(down(stages[-1])))
         return stages[1:]
 
-    def rebuild(self, x: Pictures, corner: Bool[Tensor, "n two"]) -> list[tuple[Pictures, Pictures]]:
+    def rebuild(self, x: Pictures, corner: Bool[Tensor, "n two"]) -> list[tuple[Maps, Maps]]:
         """(rebuilt, what it should be): the whole picture, reduced, and one quarter of it in full detail.
 
         corner: whether the quarter is the lower one, and whether it is the right one, for each image

@@ -165,7 +165,7 @@ class StyleGenerator(Generator):
     def synthesis(self, w: Styles | LayerStyles) -> Pictures:
         """One style for all layers, or one for each, from coarse to fine → images."""
         ws = w[:, None].expand(-1, self.layers, -1) if w.ndim == 2 else w
-        x = self.dense(ws[:, 0]).view(-1, *self.grid) if self.first is None else self.first.expand(len(ws), -1, -1, -1)
+        x = self.dense(ws[:, 0]).view(-1, *self.grid) if self.first is None else self.first.expand(ws.shape[0], -1, -1, -1)
         x = x.contiguous(memory_format=torch.channels_last)
         picture: Tensor | None = None
         for k, (stage, paint) in enumerate(zip(self.stages, self.paints, strict=True)):

@@ -14,6 +14,7 @@ from limner.core.spec import register
 from limner.distances.base import Distance
 from limner.distances.pixel import Absolute
 from limner.models.base import Pictures
+from limner.models.layers import Maps
 from limner.objectives.base import Penalty, Scene
 
 
@@ -21,7 +22,7 @@ from limner.objectives.base import Penalty, Scene
 class Rebuilding(Protocol):
     """A critic with decoders."""
 
-    def rebuild(self, x: Pictures, corner: Bool[Tensor, "n two"]) -> list[tuple[Pictures, Pictures]]:
+    def rebuild(self, x: Pictures, corner: Bool[Tensor, "n two"]) -> list[tuple[Maps, Maps]]:
         """Pairs of what was rebuilt and what it should be."""
         ...
 
