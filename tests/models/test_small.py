@@ -44,14 +44,14 @@ def test_a_gate_scales_channels_by_what_the_coarse_grid_shows() -> None:
 def test_without_gates_it_is_the_light_generator() -> None:
     image = Image(3, 64, 64)
     torch.manual_seed(0)
-    light = LightGenerator(image, Gaussian(8), width=4)
-    small = SmallGenerator(image, Gaussian(8), width=4)
+    light = LightGenerator(image, Gaussian(8), 3, width=4)
+    small = SmallGenerator(image, Gaussian(8), 3, width=4)
     assert len(small.gates) == 2
     for gate in small.gates:
         gate.second.weight.zero_(), gate.second.bias.zero_()
     small.load_state_dict(light.state_dict(), strict=False)
-    z = torch.randn(4, 8)
-    torch.testing.assert_close(small(z), light(z))
+    z, label = torch.randn(4, 8), torch.tensor([0, 1, 2, -1])
+    torch.testing.assert_close(small(z, label), light(z, label))
 
 
 @torch.no_grad()

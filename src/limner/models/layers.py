@@ -66,11 +66,11 @@ class Down(nn.Module):
 class Grow(nn.Module):
     """4×4 transposed convolution with stride 2, cut to an exact size: doubling with every weight free."""
 
-    def __init__(self, into: int, out: int, size: Size, gain: float = 1.0) -> None:
+    def __init__(self, into: int, out: int, size: Size, gain: float = 1.0, bias: bool = True) -> None:
         super().__init__()
         # each output sees a quarter of the taps
         self.weight = nn.Parameter(_he(into, out, gain * math.sqrt(4 * out / into), 4))
-        self.bias = nn.Parameter(torch.zeros(out))
+        self.bias = nn.Parameter(torch.zeros(out)) if bias else None
         self.size = size
 
     def forward(self, x: Maps) -> Maps:

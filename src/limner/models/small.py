@@ -18,7 +18,8 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Entry, Generator, Judgement, Labels, Pictures
-from limner.models.layers import Conv, Down, Maps, Up, leak, pyramid, widths
+from limner.models.layers import Conv, Grow, Maps, Shrink, leak, pyramid, widths
+from limner.models.light import Norm
 
 DECODED = 3
 """Doublings of the decoder for the whole picture."""
@@ -46,14 +47,14 @@ class Excitation(nn.Module):
 
 @register
 class SmallGenerator(Generator):
-    """Doublings under batch norm, fine stages gated by the stage `skip` before (Liu et al. 2021, section 3.1).
+    """The light generator with each fine stage gated by the stage `skip` before it (Liu et al. 2021, section 3.1).
 
     image: shape of what it makes
     latent: prior of its codes
     classes: how many labels it is told, 0 for none
-    width: channels at full size
+    width: channels at half size
     widest: most channels of any stage
-    skip: how many stages a gate reaches over; 3 is from 4×4 to 32×32
+    skip: how many stages a gate reaches over; 2 is from 4×4 to 16×16
     """
 
     def __init__(
@@ -63,24 +64,25 @@ class SmallGenerator(Generator):
         classes: int = 0,
         width: int = 32,
         widest: int = 256,
-        skip: int = 3,
+        skip: int = 2,
     ) -> None:
         super().__init__()
         self.image, self.latent, self.classes, self.skip = image, latent, classes, skip
-        sizes = pyramid(image)
-        channels = widths(len(sizes), width, widest)
-        self.grid = (channels[0], *sizes[0])
-        self.entry = Entry(latent, classes, math.prod(self.grid))
-        self.ups = nn.ModuleList(Up(*s) for s in zip(channels, channels[1:], sizes[1:], strict=False))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in channels)
+        *grids, whole = pyramid(image)
+        grids = grids or [whole]
+        channels = widths(len(grids), width, widest)
+        self.grid = (channels[0], *grids[0])
+        self.entry = Entry(latent, 0, math.prod(self.grid))
+        self.grows = nn.ModuleList(Grow(*s) for s in zip(channels, channels[1:], grids[1:], strict=False))
+        self.norms = nn.ModuleList(Norm(c, classes) for c in channels)
         self.gates = nn.ModuleList(Excitation(*pair) for pair in zip(channels, channels[skip:], strict=False))
-        self.last = Conv(channels[-1], image.channels, gain=0.5)
+        self.last = Grow(channels[-1], image.channels, whole, gain=0.5)
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
-        x = self.entry(z, label).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
-        stages = [leak(self.norms[0](x))]
-        for k, (up, norm) in enumerate(zip(self.ups, self.norms[1:], strict=True), 1):
-            x = leak(norm(up(stages[-1])))
+        x = self.entry(z, None).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
+        stages = [leak(self.norms[0](x, label))]
+        for k, (grow, norm) in enumerate(zip(self.grows, self.norms[1:], strict=True), 1):
+            x = leak(norm(grow(stages[-1]), label))
             stages.append(self.gates[k - self.skip](x, stages[k - self.skip]) if k >= self.skip else x)
         return self.last(stages[-1]).tanh()
 
@@ -127,11 +129,11 @@ class SmallCritic(Critic):
         self.image, self.classes = image, classes
         sizes = pyramid(image)
         channels = [image.channels, *reversed(widths(len(sizes) - 1, width, widest))]
-        self.downs = nn.ModuleList(Down(*s) for s in pairwise(channels))
+        self.shrinks = nn.ModuleList(Shrink(*s) for s in pairwise(channels))
         self.last = nn.Linear(channels[-1] * math.prod(sizes[0]), features)
         self.head = Judgement(features, classes)
-        self.detail = min(DETAIL, len(self.downs))
-        self.whole = Decoder(channels[-1], min(DECODED, len(self.downs)), image.channels, decoder)
+        self.detail = min(DETAIL, len(self.shrinks))
+        self.whole = Decoder(channels[-1], min(DECODED, len(self.shrinks)), image.channels, decoder)
         self.quarter = Decoder(channels[self.detail], self.detail, image.channels, decoder)
 
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
@@ -140,8 +142,8 @@ class SmallCritic(Critic):
     def maps(self, x: Pictures) -> list[Maps]:
         """What each stage sees, from fine to coarse."""
         stages = [x]
-        for down in self.downs:
-            stages.append(leak(down(stages[-1])))
+        for shrink in self.shrinks:
+            stages.append(leak(shrink(stages[-1])))
         return stages[1:]
 
     def rebuild(self, x: Pictures, corner: Bool[Tensor, "n two"]) -> list[tuple[Maps, Maps]]:

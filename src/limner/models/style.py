@@ -8,7 +8,8 @@ A layer is a convolution whose input is scaled by the style and whose output is 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -19,7 +20,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Entry, Generator, Labels, Pictures
-from limner.models.layers import Conv, Maps, Size, Up, leak, pyramid, widths
+from limner.models.layers import Conv, Grow, Maps, Size, leak, pyramid, widths
 
 Styles = Float[Tensor, "n d"]
 LayerStyles = Float[Tensor, "n layers d"]
@@ -50,12 +51,16 @@ class Mapping(nn.Module):
 
 
 class Modulated(nn.Module):
-    """Convolution with channels scaled by a style before it, and back to unit variance after it (2020, eq. 1 to 3)."""
+    """Convolution with channels scaled by a style before it, and back to a variance of gain² after it (2020, eq. 1 to 3).
 
-    def __init__(self, conv: Conv | Up, dim: int, demodulate: bool = True) -> None:
+    Without `demodulate` the output keeps the style's scale, as is right for colours.
+    """
+
+    def __init__(self, conv: Conv | Grow, dim: int, gain: float = 1.0, demodulate: bool = True) -> None:
         super().__init__()
-        self.conv, self.demodulate = conv, demodulate
-        out, into = conv.weight.shape[:2]
+        self.conv, self.gain, self.demodulate = conv, gain, demodulate
+        self.doubles = isinstance(conv, Grow)
+        into, out = conv.weight.shape[:2] if self.doubles else conv.weight.shape[1::-1]
         self.style = nn.Linear(dim, into)
         nn.init.normal_(self.style.weight, std=1 / math.sqrt(dim))
         nn.init.ones_(self.style.bias)
@@ -65,30 +70,31 @@ class Modulated(nn.Module):
         """(n, into, h, w), (n, dim) → (n, out, h', w')."""
         scale = self.style(w)
         y = self.conv(x * scale[:, :, None, None].to(x.dtype))
-        if self.demodulate:
-            y = y * self.unscale(scale)[:, :, None, None].to(y.dtype)
-        return y + self.bias[:, None, None].to(y.dtype)
+        bias = self.bias[:, None, None].to(y.dtype)
+        return torch.addcmul(bias, y, self.unscale(scale)[:, :, None, None].to(y.dtype)) if self.demodulate else y + bias
 
     def unscale(self, scale: Float[Tensor, "n into"]) -> Float[Tensor, "n out"]:
-        """1 / the standard deviation that the scaled kernel gives to unit noise (2020, eq. 3)."""
+        """gain / the standard deviation that the scaled kernel gives to unit noise (2020, eq. 3)."""
         with torch.autocast(scale.device.type, enabled=False):
             power = self.conv.weight.float().square().sum((2, 3))
-            return (scale.float().square() @ power.T + 1e-8).rsqrt()
+            # of a doubling convolution, each output sees a quarter of the taps
+            power = power / 4 if self.doubles else power.T
+            return self.gain * (scale.float().square() @ power + 1e-8).rsqrt()
 
 
 class Layer(nn.Module):
-    """Modulated convolution, noise if asked, leaky rectifier scaled to keep the variance."""
+    """Modulated convolution, noise if asked, leaky rectifier; the variance is kept."""
 
-    def __init__(self, conv: Conv | Up, dim: int, noise: bool) -> None:
+    def __init__(self, conv: Conv | Grow, dim: int, noise: bool) -> None:
         super().__init__()
-        self.conv = Modulated(conv, dim)
+        self.conv = Modulated(conv, dim, gain=math.sqrt(2))
         self.noise = nn.Parameter(torch.zeros(())) if noise else None
 
     def forward(self, x: Maps, w: Styles) -> Maps:
         x = self.conv(x, w)
         if self.noise is not None and self.training:
             x = x + self.noise * torch.randn(len(x), 1, *x.shape[2:], device=x.device, dtype=x.dtype)
-        return leak(x) * math.sqrt(2)
+        return leak(x)
 
 
 @register
@@ -100,10 +106,10 @@ class StyleGenerator(Generator):
     image: shape of what it makes
     latent: prior of its codes; styles are of the same size
     classes: how many labels it is told, 0 for none
-    width: channels at full size
+    width: channels at half size; the full size has colours only
     widest: most channels of any stage
     depth: dense layers of the mapping network
-    blocks: further convolutions a stage, the full size excepted: there they cost most
+    blocks: further convolutions a stage
     entry: what synthesis begins with: a learned constant, as published, or a dense layer of the style
     mixing: share of training pictures that take their fine layers' style from another code
     noise: whether layers get noise in training; pictures drawn later are without
@@ -129,26 +135,25 @@ class StyleGenerator(Generator):
         super().__init__()
         self.image, self.latent, self.classes = image, latent, classes
         self.mixing, self.memory = mixing, memory
-        sizes = pyramid(image)
-        channels = widths(len(sizes), width, widest)
+        *grids, whole = pyramid(image)
+        grids = grids or [whole]
+        channels = widths(len(grids), width, widest)
         self.map = Mapping(latent, classes, depth)
-        self.grid = (channels[0], *sizes[0])
+        self.grid = (channels[0], *grids[0])
         self.first = nn.Parameter(torch.randn(self.grid)) if entry == "constant" else None
         self.dense = nn.Linear(latent.dim, math.prod(self.grid)) if entry == "style" else None
-        make = _stage(latent.dim, noise)
-        self.stages = nn.ModuleList([make(channels[0], channels[0], None, blocks)])
-        for into, out, size in zip(channels, channels[1:], sizes[1:], strict=False):
-            self.stages.append(make(into, out, size, 0 if size == sizes[-1] else blocks))
-        self.paints = nn.ModuleList(
-            Modulated(Conv(c, image.channels, kernel=1, gain=0.5, bias=False), latent.dim, demodulate=False)
-            for c in channels
-        )
+        make = _stage(latent.dim, blocks, noise)
+        self.stages = nn.ModuleList([make(channels[0], channels[0], None)])
+        self.stages.extend(make(*s) for s in zip(channels, channels[1:], grids[1:], strict=False))
+        colours = [Conv(c, image.channels, kernel=1, gain=0.5, bias=False) for c in channels]
+        last = Grow(channels[-1], image.channels, whole, gain=0.5, bias=False)
+        self.paints = nn.ModuleList(Modulated(conv, latent.dim, demodulate=False) for conv in (*colours[:-1], last))
         self.register_buffer("middle", torch.zeros(latent.dim))
 
     @property
     def layers(self) -> int:
-        """How many styles synthesis takes: one a stage, from coarse to fine."""
-        return len(self.stages)
+        """How many styles synthesis takes: one a stage from coarse to fine, and one for the last colours."""
+        return len(self.stages) + 1
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
         w = self.mapping(z, label)
@@ -171,8 +176,8 @@ class StyleGenerator(Generator):
         for k, (stage, paint) in enumerate(zip(self.stages, self.paints, strict=True)):
             for layer in stage:
                 x = layer(x, ws[:, k])
-            share = paint(x, ws[:, k])
-            picture = share if picture is None else share + _doubled(picture, share)
+            share = paint(x, ws[:, k + (stage is self.stages[-1])])
+            picture = share if picture is None else share + _enlarged(picture, share)
         assert picture is not None
         return picture.tanh()
 
@@ -189,18 +194,19 @@ class StyleGenerator(Generator):
         return self.synthesis(torch.lerp(self.middle, self.mapping(z, label), psi))
 
 
-def _stage(dim: int, noise: bool) -> Any:
-    """What makes the layers of one stage, the first of which doubles."""
+def _stage(dim: int, blocks: int, noise: bool) -> Callable[[int, int, Size | None], nn.ModuleList]:
+    """What makes the layers of a stage, the first of which doubles where a size is given."""
 
-    def make(into: int, out: int, size: Size | None, blocks: int) -> nn.ModuleList:
-        first = Conv(into, out, bias=False) if size is None else Up(into, out, size, bias=False)
+    def make(into: int, out: int, size: Size | None) -> nn.ModuleList:
+        first = Conv(into, out, bias=False) if size is None else Grow(into, out, size, bias=False)
         more = (Conv(out, out, bias=False) for _ in range(blocks))
         return nn.ModuleList(Layer(conv, dim, noise) for conv in (first, *more))
 
     return make
 
 
-def _doubled(picture: Maps, like: Maps) -> Maps:
-    """Twice the size by bilinear interpolation, cut to a size."""
-    y = F.interpolate(picture, scale_factor=2, mode="bilinear", align_corners=False)
+def _enlarged(picture: Maps, like: Maps) -> Maps:
+    """Twice the size by bilinear interpolation, cut to a size; four times, where the last doubling skips a grid."""
+    times = -(-like.shape[2] // picture.shape[2])
+    y = F.interpolate(picture, scale_factor=times, mode="bilinear", align_corners=False)
     return y[:, :, : like.shape[2], : like.shape[3]]

@@ -14,5 +14,5 @@ def style(facts: Facts) -> Spec:
     See docs/systems/style.md for what it costs and what it gives.
     """
     wide = 2 if facts.device == "cuda" else 1
-    options = {"width": 32 * wide, "widest": 256 * wide}
-    return run(facts, facts.net("StyleGenerator", **options), facts.net("LightCritic", **options))
+    generator = facts.net("StyleGenerator", width=48 * wide, widest=256 * wide)
+    return run(facts, generator, facts.net("LightCritic", width=32 * wide, widest=256 * wide))
