@@ -20,6 +20,7 @@ from limner.models.spectral import Spectral, SpectralCritic
 
 IMAGE = Image(3, 32, 32)
 CRITICS = sorted(n for n in catalog(Critic) if n not in ("SpectralCritic", "AttentiveCritic"))
+GENERATORS = sorted(n for n in catalog(Generator) if n not in ("PlainGenerator", "AttentiveGenerator"))
 GRIDS = sorted(n for n in CRITICS if n != "PlainCritic")
 
 
@@ -44,7 +45,8 @@ def by_loops(net: SelfAttention, x: Tensor) -> Tensor:
         for i, j in places:
             query = dense(net.query, x[n, :, i, j])
             scores = [math.exp(float(query @ dense(net.key, x[n, :, k, m]))) for k, m in places]
-            mixed = sum(s / sum(scores) * dense(net.value, x[n, :, k, m]) for s, (k, m) in zip(scores, places, strict=True))
+            values = [dense(net.value, x[n, :, k, m]) for k, m in places]
+            mixed = sum(s / sum(scores) * v for s, v in zip(scores, values, strict=True))
             y[n, :, i, j] = x[n, :, i, j] + net.gamma * dense(net.out, mixed)
     return y
 
@@ -135,7 +137,7 @@ def test_attention_goes_into_any_critic_and_changes_nothing_at_first(name: str) 
     assert max(seen[0][2:]) == 8 and len(seen) == 1
 
 
-@pytest.mark.parametrize("name", sorted(n for n in catalog(Generator) if n not in ("PlainGenerator", "AttentiveGenerator")))
+@pytest.mark.parametrize("name", GENERATORS)
 def test_attention_goes_into_any_generator(name: str) -> None:
     net = AttentiveGenerator(IMAGE, of={"is": name}, grid=16).eval()
     assert sum(isinstance(m, SelfAttention) for m in net.modules()) == 1
@@ -144,7 +146,8 @@ def test_attention_goes_into_any_generator(name: str) -> None:
 
 
 def test_one_around_the_other_and_what_a_model_file_keeps() -> None:
-    given = {"is": "SpectralCritic", "of": {"is": "AttentiveCritic", "grid": 8, "of": {"is": "LightCritic", "width": 8}}}
+    light = {"is": "LightCritic", "width": 8}
+    given = {"is": "SpectralCritic", "of": {"is": "AttentiveCritic", "grid": 8, "of": light}}
     net = build(given, Critic, image=IMAGE, classes=2)
     described = spec(net)
     inside = described["of"]["of"]

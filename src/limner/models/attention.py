@@ -63,14 +63,14 @@ class AttentiveGenerator(Generator):
     image: shape of what it makes
     classes: how many labels it is told, 0 for none
     of: the generator, such as LightGenerator(width=16)
-    grid: longest side of the grid that looks at itself; the largest of the network's grids within it is taken
+    grid: longest side of the grid that looks at itself; the largest within it is taken, the whole picture's excepted
     """
 
     def __init__(self, image: Image, classes: int = 0, of: Spec = LIGHT_GENERATOR, grid: int = 16) -> None:
         super().__init__()
         net = inner(self, Generator, of, image, classes)
         self.image, self.classes, self.latent = image, classes, net.latent
-        self.net = attentive(net, torch.zeros(2, net.latent.dim), grid)
+        self.net = attentive(net, torch.zeros(2, net.latent.dim), image, grid)
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
         return self.net(z, label)
@@ -83,14 +83,14 @@ class AttentiveCritic(Critic):
     image: shape of what it judges
     classes: how many labels it is told, 0 for none
     of: the critic, such as LightCritic(width=16)
-    grid: longest side of the grid that looks at itself; the largest of the network's grids within it is taken
+    grid: longest side of the grid that looks at itself; the largest within it is taken, the whole picture's excepted
     """
 
     def __init__(self, image: Image, classes: int = 0, of: Spec = LIGHT, grid: int = 16) -> None:
         super().__init__()
         self.image, self.classes = image, classes
         net = inner(self, Critic, of, image, classes)
-        self.net = attentive(net, torch.zeros(2, image.channels, image.height, image.width), grid)
+        self.net = attentive(net, torch.zeros(2, image.channels, image.height, image.width), image, grid)
 
     def forward(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
         return self.net(x, label)
@@ -99,18 +99,18 @@ class AttentiveCritic(Critic):
         return self.net.features(x)
 
 
-def attentive(net: Any, given: Tensor, grid: int) -> Any:
-    """`net` with self-attention behind its last layer at the largest grid whose sides are ≤ `grid`.
+def attentive(net: Any, given: Tensor, image: Image, grid: int) -> Any:
+    """`net` with self-attention behind its last layer at the largest grid below the image's whose sides are ≤ `grid`.
 
     Raises UserError when it has none.
     """
-    grids = _grids(net, given)
-    fitting = {name: shape for name, shape in grids.items() if 1 < max(shape[2:]) <= grid}
+    grids = {name: s for name, s in _grids(net, given).items() if max(s[2:]) < max(image.height, image.width)}
+    fitting = {name: max(shape[2:]) for name, shape in grids.items() if 1 < max(shape[2:]) <= grid}
     if not fitting:
         there = ", ".join(f"{h}×{w}" for h, w in sorted({tuple(s[2:]) for s in grids.values()})) or "none"
-        raise UserError(f"{type(net).__name__} has no grid of {grid} or less to attend to; set grid (there are: {there})")
-    largest = max(max(shape[2:]) for shape in fitting.values())
-    name = [name for name, shape in fitting.items() if max(shape[2:]) == largest][-1]
+        name = type(net).__name__
+        raise UserError(f"{name} has no grid of {grid} or less to attend to; set grid (there are: {there})")
+    name = [name for name, side in fitting.items() if side == max(fitting.values())][-1]
     net.set_submodule(name, Attentive(net.get_submodule(name), grids[name][1]))
     return net
 

@@ -1,7 +1,7 @@
 """The small-data family: skip-layer excitation, and a critic that can rebuild what it sees (Liu et al. 2021, FastGAN).
 
-A few hundred pictures are soon known by heart by a critic. One that must be able to rebuild a picture from its inner maps has
-to describe all of it, not the one detail that gives a fake away. It works together with an augmentation.
+A few hundred pictures are soon known by heart by a critic. One that must be able to rebuild a picture from its inner
+maps has to describe all of it, not the one detail that gives a fake away. It works together with an augmentation.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from limner.core.errors import UserError
 from limner.core.pixels import Image
 from limner.core.spec import Spec, register
 from limner.models.base import Critic, Labels, Pictures
@@ -47,9 +48,9 @@ class Spectral(nn.Module):
     def sigma(self, weight: Tensor) -> Float[Tensor, ""]:
         """The largest singular value: u and v are constants, so its gradient is u vᵀ (eq. 10)."""
         matrix = weight.flatten(1)
-        u = self.u
         with torch.no_grad():
-            for _ in range(self.iterations):
+            u, v = _stepped(matrix, self.u)
+            for _ in range(self.iterations - 1):
                 u, v = _stepped(matrix, u)
             if self.training:
                 self.u.copy_(u)
@@ -70,6 +71,8 @@ class SpectralCritic(Critic):
 
     def __init__(self, image: Image, classes: int = 0, of: Spec = LIGHT, iterations: int = 1) -> None:
         super().__init__()
+        if iterations < 1:
+            raise UserError(f"iterations={iterations}: spectral normalisation needs at least 1 at each use")
         self.image, self.classes = image, classes
         self.net = inner(self, Critic, of, image, classes)
         for module in list(self.net.modules()):

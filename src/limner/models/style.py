@@ -1,4 +1,4 @@
-"""The style family: code → style w by a mapping network; w scales the channels of every layer (Karras et al. 2019, 2020).
+"""The style family: a mapping network makes a style w, which scales every layer's channels (Karras et al. 2019, 2020).
 
 w is a second latent space, less entangled than z: in it one truncates, mixes two pictures layer by layer, and edits.
 A layer is a convolution whose input is scaled by the style and whose output is scaled back to unit variance
@@ -8,7 +8,6 @@ A layer is a convolution whose input is scaled by the style and whose output is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -51,7 +50,7 @@ class Mapping(nn.Module):
 
 
 class Modulated(nn.Module):
-    """Convolution with channels scaled by a style before it, and back to a variance of gain² after it (2020, eq. 1 to 3).
+    """Convolution whose channels a style scales before it; after it the variance is gain² again (2020, eq. 1 to 3).
 
     Without `demodulate` the output keeps the style's scale, as is right for colours.
     """
@@ -71,7 +70,9 @@ class Modulated(nn.Module):
         scale = self.style(w)
         y = self.conv(x * scale[:, :, None, None].to(x.dtype))
         bias = self.bias[:, None, None].to(y.dtype)
-        return torch.addcmul(bias, y, self.unscale(scale)[:, :, None, None].to(y.dtype)) if self.demodulate else y + bias
+        if not self.demodulate:
+            return y + bias
+        return torch.addcmul(bias, y, self.unscale(scale)[:, :, None, None].to(y.dtype))
 
     def unscale(self, scale: Float[Tensor, "n into"]) -> Float[Tensor, "n out"]:
         """gain / the standard deviation that the scaled kernel gives to unit noise (2020, eq. 3)."""
@@ -97,9 +98,24 @@ class Layer(nn.Module):
         return leak(x)
 
 
+class Stage(nn.Module):
+    """Layers that share a style; the first of them doubles where a size is given."""
+
+    def __init__(self, into: int, out: int, size: Size | None, dim: int, blocks: int, noise: bool) -> None:
+        super().__init__()
+        first = Conv(into, out, bias=False) if size is None else Grow(into, out, size, bias=False)
+        more = (Conv(out, out, bias=False) for _ in range(blocks))
+        self.layers = nn.ModuleList(Layer(conv, dim, noise) for conv in (first, *more))
+
+    def forward(self, x: Maps, w: Styles) -> Maps:
+        for layer in self.layers:
+            x = layer(x, w)
+        return x
+
+
 @register
 class StyleGenerator(Generator):
-    """Mapping network and modulated synthesis; every grid paints its share of the picture (Karras et al. 2020, figure 7).
+    """Mapping network and modulated synthesis, every grid painting its share (Karras et al. 2020, figure 7).
 
     The rows of a batch never see each other, but for styles mixed in training.
 
@@ -142,9 +158,8 @@ class StyleGenerator(Generator):
         self.grid = (channels[0], *grids[0])
         self.first = nn.Parameter(torch.randn(self.grid)) if entry == "constant" else None
         self.dense = nn.Linear(latent.dim, math.prod(self.grid)) if entry == "style" else None
-        make = _stage(latent.dim, blocks, noise)
-        self.stages = nn.ModuleList([make(channels[0], channels[0], None)])
-        self.stages.extend(make(*s) for s in zip(channels, channels[1:], grids[1:], strict=False))
+        shapes = [(channels[0], channels[0], None), *zip(channels, channels[1:], grids[1:], strict=False)]
+        self.stages = nn.ModuleList(Stage(*shape, latent.dim, blocks, noise) for shape in shapes)
         colours = [Conv(c, image.channels, kernel=1, gain=0.5, bias=False) for c in channels]
         last = Grow(channels[-1], image.channels, whole, gain=0.5, bias=False)
         self.paints = nn.ModuleList(Modulated(conv, latent.dim, demodulate=False) for conv in (*colours[:-1], last))
@@ -170,16 +185,21 @@ class StyleGenerator(Generator):
     def synthesis(self, w: Styles | LayerStyles) -> Pictures:
         """One style for all layers, or one for each, from coarse to fine → images."""
         ws = w[:, None].expand(-1, self.layers, -1) if w.ndim == 2 else w
-        x = self.dense(ws[:, 0]).view(-1, *self.grid) if self.first is None else self.first.expand(ws.shape[0], -1, -1, -1)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = self._start(ws[:, 0]).contiguous(memory_format=torch.channels_last)
         picture: Tensor | None = None
         for k, (stage, paint) in enumerate(zip(self.stages, self.paints, strict=True)):
-            for layer in stage:
-                x = layer(x, ws[:, k])
+            x = stage(x, ws[:, k])
             share = paint(x, ws[:, k + (stage is self.stages[-1])])
             picture = share if picture is None else share + _enlarged(picture, share)
         assert picture is not None
         return picture.tanh()
+
+    def _start(self, w: Styles) -> Maps:
+        """The coarsest grid."""
+        if self.dense is not None:
+            return self.dense(w).view(-1, *self.grid)
+        assert self.first is not None
+        return self.first.expand(w.shape[0], -1, -1, -1)
 
     def mixed(self, w: Styles, other: Styles) -> LayerStyles:
         """Styles by layer: of some rows, those from a random layer on are the other's (2019, section 3.1)."""
@@ -192,17 +212,6 @@ class StyleGenerator(Generator):
     def truncated(self, z: Float[Tensor, "n d"], label: Labels | None, psi: float) -> Pictures:
         """Images of styles moved towards the mean style (2019, appendix B)."""
         return self.synthesis(torch.lerp(self.middle, self.mapping(z, label), psi))
-
-
-def _stage(dim: int, blocks: int, noise: bool) -> Callable[[int, int, Size | None], nn.ModuleList]:
-    """What makes the layers of a stage, the first of which doubles where a size is given."""
-
-    def make(into: int, out: int, size: Size | None) -> nn.ModuleList:
-        first = Conv(into, out, bias=False) if size is None else Grow(into, out, size, bias=False)
-        more = (Conv(out, out, bias=False) for _ in range(blocks))
-        return nn.ModuleList(Layer(conv, dim, noise) for conv in (first, *more))
-
-    return make
 
 
 def _enlarged(picture: Maps, like: Maps) -> Maps:
