@@ -226,7 +226,6 @@ def _coerce(value: Any, type_: Any, where: str) -> Any:
     if origin is tuple:
         return _coerce_items(value, args, where)
     if type_ in (dict, Spec) or origin is dict:
-        value = check_name(value) if type_ == Spec and isinstance(value, str) else value
         if not isinstance(value, dict):
             raise UserError(f"{where} takes named values, not {value!r}")
         inner = args[1] if args else Any

@@ -14,12 +14,9 @@ from torch import Tensor, nn
 from limner.core.errors import UserError
 from limner.core.pixels import Image
 from limner.core.spec import Spec, register
-from limner.models.base import Critic, Generator, Labels, Model, Pictures
+from limner.models.base import Critic, Generator, Judgement, Labels, Model, Pictures
 from limner.models.layers import Conv, Maps
-from limner.models.wrapping import inner
-
-LIGHT: Spec = {"is": "LightCritic"}
-LIGHT_GENERATOR: Spec = {"is": "LightGenerator"}
+from limner.models.wrapping import within
 
 
 class SelfAttention(nn.Module):
@@ -62,18 +59,18 @@ class AttentiveGenerator(Generator):
 
     image: shape of what it makes
     classes: how many labels it is told, 0 for none
-    of: the generator, such as LightGenerator(width=16)
+    inner: the generator itself, such as LightGenerator(width=16), without image and classes
     grid: longest side of the grid that looks at itself; the largest within it is taken, the whole picture's excepted
     """
 
-    def __init__(self, image: Image, classes: int = 0, of: Spec = LIGHT_GENERATOR, grid: int = 16) -> None:
+    def __init__(self, image: Image, classes: int = 0, inner: str | Spec = "LightGenerator", grid: int = 16) -> None:
         super().__init__()
-        net = inner(self, Generator, of, image, classes)
+        net = within(self, Generator, inner, image, classes)
         self.image, self.classes, self.latent = image, classes, net.latent
-        self.net = attentive(net, torch.zeros(2, net.latent.dim), image, grid)
+        self.inner = attentive(net, torch.zeros(2, net.latent.dim), image, grid)
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
-        return self.net(z, label)
+        return self.inner(z, label)
 
 
 @register
@@ -82,21 +79,26 @@ class AttentiveCritic(Critic):
 
     image: shape of what it judges
     classes: how many labels it is told, 0 for none
-    of: the critic, such as LightCritic(width=16)
+    inner: the critic itself, such as LightCritic(width=16), without image and classes
     grid: longest side of the grid that looks at itself; the largest within it is taken, the whole picture's excepted
     """
 
-    def __init__(self, image: Image, classes: int = 0, of: Spec = LIGHT, grid: int = 16) -> None:
+    def __init__(self, image: Image, classes: int = 0, inner: str | Spec = "LightCritic", grid: int = 16) -> None:
         super().__init__()
         self.image, self.classes = image, classes
-        net = inner(self, Critic, of, image, classes)
-        self.net = attentive(net, torch.zeros(2, image.channels, image.height, image.width), image, grid)
+        net = within(self, Critic, inner, image, classes)
+        self.inner = attentive(net, torch.zeros(2, image.channels, image.height, image.width), image, grid)
+
+    @property
+    def head(self) -> Judgement:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The inner network's."""
+        return self.inner.head
 
     def forward(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
-        return self.net(x, label)
+        return self.inner(x, label)
 
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
-        return self.net.features(x)
+        return self.inner.features(x)
 
 
 def attentive(net: Any, given: Tensor, image: Image, grid: int) -> Any:

@@ -15,10 +15,9 @@ from torch.nn.utils import parametrize
 from limner.core.errors import UserError
 from limner.core.pixels import Image
 from limner.core.spec import Spec, register
-from limner.models.base import Critic, Labels, Pictures
-from limner.models.wrapping import inner
+from limner.models.base import Critic, Judgement, Labels, Pictures
+from limner.models.wrapping import within
 
-LIGHT: Spec = {"is": "LightCritic"}
 START = 20
 """Power iterations before the first use, when the vector is still random."""
 
@@ -65,28 +64,33 @@ class SpectralCritic(Critic):
 
     image: shape of what it judges
     classes: how many labels it is told, 0 for none
-    of: the critic, such as LightCritic(width=16)
+    inner: the critic itself, such as LightCritic(width=16), without image and classes
     iterations: steps of the power iteration at each use
     """
 
-    def __init__(self, image: Image, classes: int = 0, of: Spec = LIGHT, iterations: int = 1) -> None:
+    def __init__(self, image: Image, classes: int = 0, inner: str | Spec = "LightCritic", iterations: int = 1) -> None:
         super().__init__()
         if iterations < 1:
             raise UserError(f"iterations={iterations}: spectral normalisation needs at least 1 at each use")
         self.image, self.classes = image, classes
-        self.net = inner(self, Critic, of, image, classes)
-        for module in list(self.net.modules()):
+        self.inner = within(self, Critic, inner, image, classes)
+        for module in list(self.inner.modules()):
             weight = getattr(module, "weight", None)
             if isinstance(weight, nn.Parameter) and weight.ndim > 1:
                 if not weight.any():
                     nn.init.normal_(weight)
                 parametrize.register_parametrization(module, "weight", Spectral(weight, iterations))
 
+    @property
+    def head(self) -> Judgement:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The inner network's."""
+        return self.inner.head
+
     def forward(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
-        return self.net(x, label)
+        return self.inner(x, label)
 
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
-        return self.net.features(x)
+        return self.inner.features(x)
 
 
 def _stepped(matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,8 @@ M = TypeVar("M", bound=Model)
 GIVEN = ("image", "classes")
 
 
-def inner(outer: Model, kind: type[M], of: Spec, image: Image, classes: int) -> M:
-    """The network that `of` describes; `outer` remembers the description with every default filled in."""
-    net = build(of, kind, image=image, classes=classes)
-    outer.arguments["of"] = {name: value for name, value in spec(net).items() if name not in GIVEN}
+def within(outer: Model, kind: type[M], described: str | Spec, image: Image, classes: int) -> M:
+    """The network described by name or spec; `outer` remembers it as `inner`, with every default filled in."""
+    net = build(described, kind, image=image, classes=classes)
+    outer.arguments["inner"] = {name: value for name, value in spec(net).items() if name not in GIVEN}
     return net

@@ -25,8 +25,8 @@ def sagan(facts: Facts) -> Spec:
     return run | {
         "objective": {"is": "GAN", "game": "Hinge", "penalties": []},
         "nets": {
-            "generator": facts.net("AttentiveGenerator", of=generator),
-            "critic": facts.net("SpectralCritic", of={"is": "AttentiveCritic", "of": critic}),
+            "generator": facts.net("AttentiveGenerator", inner=generator),
+            "critic": facts.net("SpectralCritic", inner={"is": "AttentiveCritic", "inner": critic}),
         },
         "players": {turn: {"is": "Player", "optimizer": adam} for turn, adam in adams.items()},
     }
