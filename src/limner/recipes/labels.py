@@ -33,12 +33,15 @@ def acgan(facts: Facts) -> Spec:
 def semisupervised(facts: Facts) -> Spec:
     """A classifier from few labels and many pictures, with a GAN's help (Salimans et al. 2016). Needs some labels.
 
-    To try it on labelled pictures: -o labels=100 keeps so few. Half of the images shown are labelled ones.
+    To try it on labelled pictures: -o labels=100 keeps so few. Half of the images shown are labelled ones, all are
+    shown augmented, since few labels are soon known by heart.
     """
     return default(facts) | {
         "objective": "SemiSupervisedGAN",
         "nets": {"generator": facts.net("LightGenerator", classes=0), "critic": facts.net("LightCritic")},
         "batch": 64,
+        "average": 3_000.0,
+        "augment": "DiffAugment",
         "keep": "last",
         "labelled": 0.5,
     }
