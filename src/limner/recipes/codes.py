@@ -7,16 +7,16 @@ from limner.recipes.base import Facts, recipe
 from limner.recipes.default import default
 from limner.train import Run
 
-READ = "Categorical(10, 8.0), Uniform(2)"
+READ = "Categorical(10, 10.0), Uniform(2)"
 """The parts of an InfoGAN's code that are read from the picture again."""
 
 
 @recipe
 def infogan(facts: Facts) -> Spec:
-    """One category in ten and two continuous codes, found without labels, beside 62 numbers of free noise.
+    """One category in ten and two continuous codes, found without labels, beside 16 numbers of free noise.
 
-    On MNIST the categories become the digits; set as many as you expect with
-    `-o encoder.latent=…` and `-o generator.latent=…`.
+    Set as many categories as you expect with `-o encoder.latent=…` and `-o generator.latent=…`. What a category
+    means depends on the seed; a short run sorts by stroke as much as by digit (docs/systems/infogan.md).
     """
     run = check(default(facts), Run)
     narrow = {"width": 32, "classes": 0}
@@ -25,7 +25,7 @@ def infogan(facts: Facts) -> Spec:
         "encoder": facts.net("LightEncoder", latent=f"Mixed([{READ}])", **narrow),
         "critic": facts.net("LightCritic", **narrow),
     }
-    objective = {"is": "InfoGAN", "game": "NonSaturating", "penalties": ["R1(1.0)"]}
+    objective = {"is": "InfoGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]}
     return run | {"objective": objective, "nets": nets, "augment": None}
 
 
