@@ -17,7 +17,7 @@ from limner.objectives.base import Game, Objective, Penalty, Scene
 
 IMAGE = Image(1, 8, 8)
 N = 8
-SIMPLEST = {"Translator": "LightTranslator"}
+SIMPLEST = {"Translator": "LightTranslator", "SparseEncoder": "SparseEncoder", "SparseGenerator": "SparseGenerator"}
 """What plays a role where there is no plain network for it."""
 CLASSES = 3
 LOGITS = torch.linspace(-3, 3, 7)
@@ -48,6 +48,8 @@ def nets(objective: Objective) -> nn.ModuleDict:
         assert kind is not None, role
         plain = catalog(kind)[SIMPLEST.get(kind.__name__, f"Plain{kind.__name__}")]
         given = {"image": image, "width": 32, "classes": CLASSES if role in objective.labelled else 0}
+        if any(kind.__name__ == "SparseEncoder" for kind in objective.kinds.values()):
+            given["latent"] = {"is": "Sparse", "dim": 64}
         fitting = {o.name: given[o.name] for o in options(plain) if o.name in given}
         made[role] = build({"is": plain.__name__} | fitting, kind)
     objective.check(made)
