@@ -17,14 +17,11 @@ from limner.objectives.base import Game, Objective, Penalty, Scene
 
 IMAGE = Image(1, 8, 8)
 N = 8
-<<<<<<< HEAD
-SIMPLEST = {"Translator": "LightTranslator"}
+SIMPLEST = {"Translator": "LightTranslator", "SparseEncoder": "SparseEncoder", "SparseGenerator": "SparseGenerator"}
 """What plays a role where there is no plain network for it."""
-CLASSES = 3
-=======
 SPECIAL = {"SelfReconstruction": "SmallCritic"}
 """Penalties that need a critic which can do more than judge."""
->>>>>>> 344b37d (Self-attention and spectral normalisation around any network; style and small-data families)
+CLASSES = 3
 LOGITS = torch.linspace(-3, 3, 7)
 
 games = pytest.mark.parametrize("name", catalog(Game))
@@ -53,6 +50,8 @@ def nets(objective: Objective) -> nn.ModuleDict:
         assert kind is not None, role
         plain = catalog(kind)[SIMPLEST.get(kind.__name__, f"Plain{kind.__name__}")]
         given = {"image": image, "width": 32, "classes": CLASSES if role in objective.labelled else 0}
+        if any(kind.__name__ == "SparseEncoder" for kind in objective.kinds.values()):
+            given["latent"] = {"is": "Sparse", "dim": 64}
         fitting = {o.name: given[o.name] for o in options(plain) if o.name in given}
         made[role] = build({"is": plain.__name__} | fitting, kind)
     objective.check(made)

@@ -78,7 +78,7 @@ README, CHINESE = Page(ROOT / "README.md"), Page(ROOT / "README.zh-CN.md")
 DOCS = [Page(path) for path in sorted((ROOT / "docs").rglob("*.md"))]
 SHELVES = {
     "training.md": ("Optimizer", "Augment", "Curve", "Latent", "recipes"),
-    "objectives.md": ("Objective", "Game", "Penalty", "Distance", "Likelihood"),
+    "objectives.md": ("Objective", "Game", "Penalty", "Distance", "Likelihood", "Sparsity"),
     "evaluation.md": ("Metric", "Extractor"),
 }
 

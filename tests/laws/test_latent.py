@@ -9,12 +9,14 @@ import torch
 from scipy import stats
 
 from limner.core.errors import UserError
-from limner.core.latent import Categorical, Gaussian, Latent, Mixed, Sphere, Uniform, parts
+from limner.core.latent import Categorical, Gaussian, Latent, Mixed, Sparse, Sphere, Uniform, parts
 from limner.core.rng import generator
 from limner.core.spec import catalog
 
 OTHER = [Categorical(2), Categorical(16, 3.0), Mixed(), Mixed((Categorical(3, 2.0), Sphere(4), Mixed((Uniform(2),))))]
-LATENTS = [cls(dim) for cls in catalog(Latent).values() if cls not in (Categorical, Mixed) for dim in (1, 2, 16, 256)]
+OTHER += [Sparse(2, 1), Sparse(64), Sparse(256, 5)]
+SPECIAL = (Categorical, Mixed, Sparse)
+LATENTS = [cls(dim) for cls in catalog(Latent).values() if cls not in SPECIAL for dim in (1, 2, 16, 256)]
 LATENTS += OTHER
 each_latent = pytest.mark.parametrize("latent", LATENTS, ids=str)
 
@@ -155,6 +157,8 @@ def test_a_mixed_code_is_its_parts_side_by_side() -> None:
 def test_entropies_against_scipy_and_geometry() -> None:
     assert Gaussian(3).entropy() == pytest.approx(stats.multivariate_normal(cov=torch.eye(3).numpy()).entropy())
     assert Uniform(3).entropy() == pytest.approx(3 * stats.uniform(-1, 2).entropy())
+    half = stats.halfnorm().entropy()
+    assert Sparse(5, 2).entropy() == pytest.approx(math.log(10) + 2 * half)
     assert Categorical(7).entropy() == pytest.approx(math.log(7))
     assert Sphere(3).entropy() == pytest.approx(math.log(4 * math.pi * 3))
     assert Sphere(2).entropy() == pytest.approx(math.log(2 * math.pi * math.sqrt(2)))

@@ -15,6 +15,7 @@ HOMES = {
     "JointCritic": "limner.models.base",
     "CodeCritic": "limner.models.base",
     "Translator": "limner.models.base",
+    "Sparsity": "limner.models.sparsity",
     "Distance": "limner.distances.base",
     "Objective": "limner.objectives.base",
     "Game": "limner.objectives.base",

@@ -245,6 +245,55 @@ def parts(latent: Latent) -> tuple[Latent, ...]:
     return latent.parts if isinstance(latent, Mixed) else (latent,)
 
 
+@register
+@dataclass(frozen=True)
+class Sparse(Latent):
+    """A few positive numbers, half-normal, at places drawn uniformly; 0 elsewhere.
+
+    Raises UserError when a code would not be sparse.
+
+    dim: numbers in a code
+    active: how many of them are not 0
+    """
+
+    dim: int = 1024
+    active: int = 32
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.active < self.dim:
+            most = f"active from 1 to {self.dim - 1}" if self.dim > 1 else "dim of 2 or more"
+            raise UserError(f"Sparse(dim={self.dim}, active={self.active}): such a code is not sparse; give {most}")
+
+    def sample(self, n: int, rng: torch.Generator) -> Codes:
+        places = torch.rand(n, self.dim, generator=rng, device=rng.device).topk(self.active, dim=1).indices
+        sizes = torch.randn(n, self.active, generator=rng, device=rng.device).abs()
+        return torch.zeros(n, self.dim, device=rng.device).scatter(1, places, sizes)
+
+    def surprise(self, z: Codes) -> Float[Tensor, " n"]:
+        """As for a Gaussian of `active` numbers, and the squared distance to the nearest sparse code."""
+        kept = self._keep(z)
+        off = (z - kept).square().sum(1)
+        return (kept.square().sum(1) - self.active).square() / (4 * self.active) + off
+
+    def project(self, z: Codes) -> Codes:
+        return math.sqrt(self.active) * _unit(self._keep(z))
+
+    def between(self, a: Codes, b: Codes, t: float) -> Codes:
+        """The largest numbers of the straight line, at a linear radius: as sparse as its ends."""
+        radius = torch.lerp(a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True), t)
+        return radius * _unit(self._keep(torch.lerp(a, b, t)))
+
+    def entropy(self) -> float:
+        """Of the places, and of a half-normal density for each size."""
+        places = math.lgamma(self.dim + 1) - math.lgamma(self.active + 1) - math.lgamma(self.dim - self.active + 1)
+        return places + self.active * math.log(math.pi * math.e / 2) / 2
+
+    def _keep(self, z: Codes) -> Codes:
+        """The `active` largest numbers where positive."""
+        values, places = z.clamp_min(0).topk(self.active, dim=1)
+        return torch.zeros_like(z).scatter(1, places, values)
+
+
 def _unit(z: Tensor) -> Tensor:
     return z / z.norm(dim=1, keepdim=True).clamp_min(1e-12)
 

@@ -1,0 +1,97 @@
+"""A picture as a sum of few atoms: distance to the reconstruction, the price of the code, dead codes brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.core import parallel
+from limner.core.moment import Moment
+from limner.core.spec import register
+from limner.distances.base import Distance
+from limner.distances.pixel import Squared
+from limner.models.base import Model, Pictures
+from limner.models.sparse import SparseEncoder, SparseGenerator
+from limner.models.sparsity import keep
+from limner.objectives.base import Examples, Objective, insist_on_one_latent
+
+Terms = dict[str, Float[Tensor, " n"]]
+
+
+@register
+@dataclass(frozen=True)
+class SparseAutoencoder(Objective):
+    """A sparse code and a dictionary that pictures are sums of (Ng 2011; Gao et al. 2024).
+
+    How sparse, and by which rule, is the encoder's own `sparsity`.
+
+    distance: between a picture and its reconstruction
+    auxiliary: weight of the loss that lets dead codes explain what the others left (Gao et al. 2024, appendix A.2)
+    helpers: most dead codes that take part in it for one picture
+    """
+
+    distance: Distance = Squared()
+    auxiliary: float = 1 / 32
+    helpers: int = 64
+    players: ClassVar[dict[str, tuple[str, ...]]] = {"both": ("encoder", "generator")}
+    sampled: ClassVar[bool] = False
+    kinds: ClassVar[dict[str, type[Model]]] = {"encoder": SparseEncoder, "generator": SparseGenerator}
+
+    def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> Terms:
+        encoder, generator = sparse_encoder_of(nets), dictionary_of(nets)
+        if at.nimg == 0:
+            centre(encoder, generator, batch.x)
+        h = encoder.before(batch.x, batch.label)
+        code = encoder.code(h, at.progress)
+        made = generator(code, batch.label)
+        terms = {"distance": self.distance(made, batch.x), "price": encoder.sparsity.price(code)}
+        if self.auxiliary:
+            terms["auxiliary"] = self.auxiliary * self.left_to_the_dead(encoder, generator, h, batch.x - made.detach())
+        at.notes["active"] = encoder.active(code)
+        encoder.count(code, at.total)
+        return terms
+
+    def left_to_the_dead(
+        self, encoder: SparseEncoder, generator: SparseGenerator, h: Float[Tensor, "n m"], error: Pictures
+    ) -> Float[Tensor, " n"]:
+        """How badly the likeliest dead codes alone explain the error; 0 while none is dead."""
+        few = min(self.helpers, int(encoder.dead.sum()))
+        if not few:
+            return h.new_zeros(len(h))
+        code = keep(h.masked_fill(~encoder.dead, -torch.inf), few).relu()
+        return (generator.mix(code) - error.flatten(1)).float().square().mean(1)
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_one_latent("SparseAutoencoder", nets)
+
+    def after(self, turn: str, nets: nn.ModuleDict) -> None:
+        dictionary_of(nets).project()
+
+
+@torch.no_grad()
+def centre(encoder: SparseEncoder, generator: SparseGenerator, x: Pictures) -> None:
+    """Begin both networks at the middle of the first batch (Gao et al. 2024, appendix A.1)."""
+    middle = x.mean(0).flatten()
+    parallel.average([middle])
+    generator.middle.copy_(middle)
+    if encoder.middle.shape == middle.shape:
+        encoder.middle.copy_(middle)
+
+
+def sparse_encoder_of(nets: nn.ModuleDict) -> SparseEncoder:
+    """The encoder among the players."""
+    net = nets["encoder"]
+    assert isinstance(net, SparseEncoder)
+    return net
+
+
+def dictionary_of(nets: nn.ModuleDict) -> SparseGenerator:
+    """The generator among the players, which is a dictionary."""
+    net = nets["generator"]
+    assert isinstance(net, SparseGenerator)
+    return net
