@@ -79,7 +79,7 @@ def test_it_becomes_the_exact_penalty_as_the_step_vanishes(twin: type, exact: ty
     errors = []
     for sigma in (0.3, 0.03, 0.003):
         again = scene(critic, 4, repeat=2500)
-        found = twin(1.0, sigma)(again)
+        found = twin(1.0, sigma)(again).detach()
         errors.append(float((found - along).abs().mean() / along.mean()))
     assert errors[0] > 3 * errors[1] > 9 * errors[2] and errors[2] < 0.02, errors
     by_image = (found.view(4, 2500).mean(1), exact(1.0)(shown).view(4, 2500).mean(1))
@@ -94,7 +94,9 @@ def test_its_gradient_in_the_weights_is_that_of_the_exact_penalty(twin: type, ex
     for penalty in (twin(1.0, 0.003), exact(1.0)):
         critic.zero_grad()
         penalty(scene(critic, 4, repeat=2500)).mean().backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in critic.parameters() if p.grad is not None and p.ndim > 1]))
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in critic.parameters() if p.grad is not None and p.ndim > 1])
+        )
     ours, theirs = gradients
     assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.99
     assert ours.norm() == pytest.approx(theirs.norm().item(), rel=0.1)
@@ -111,7 +113,7 @@ def test_it_compiles_where_the_exact_penalty_cannot(twin: type, exact: type) -> 
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     found.mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in critic.body.parameters())
-    with pytest.raises(RuntimeError, match="double backward"):
+    with pytest.raises(RuntimeError, match=r"create_graph|double backward"):
         exact(1.0)(scene(critic)).mean().backward()
 
 

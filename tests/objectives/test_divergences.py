@@ -144,7 +144,7 @@ def test_matching_ratios_is_a_bregman_divergence(divergence: Divergence) -> None
 
 @each
 def test_the_generators_of_either_game_follow_the_true_gradient(divergence: Divergence) -> None:
-    """d/dθ D_f(P‖Q_θ) of a shifted Gaussian, by quadrature, is the gradient of the saddle with the critic held still."""
+    """d/dθ D_f(P‖Q_θ) of a shifted Gaussian, by quadrature, is that of the saddle, the critic held still."""
     x = torch.linspace(-10, 11, 200_001, dtype=torch.float64)
 
     def density(mean: float) -> Tensor:
@@ -168,14 +168,19 @@ def test_the_generators_of_either_game_follow_the_true_gradient(divergence: Dive
         return torch.trapezoid(q * slope, x)
 
     assert log_ratio.abs().max() < CAP
-    for game, logit in ((Variational(divergence, saddle=True), divergence.logit), (RatioMatching(divergence), lambda w: w)):
+    for game, logit in (
+        (Variational(divergence, saddle=True), divergence.logit),
+        (RatioMatching(divergence), lambda w: w),
+    ):
         torch.testing.assert_close(followed(game, logit), true, rtol=2e-3, atol=1e-5)
 
 
 def test_the_plug_in_generator_does_not_follow_it() -> None:
     """f(r) with the ratio held still is another gradient: for Pearson it even changes sign where the ratio passes 1."""
     fake = torch.tensor([-0.5, 0.5], requires_grad=True)
-    (slope,) = torch.autograd.grad(RatioMatching(build("Pearson", Divergence), plug_in=True).generator(fake, fake).sum(), fake)
+    (slope,) = torch.autograd.grad(
+        RatioMatching(build("Pearson", Divergence), plug_in=True).generator(fake, fake).sum(), fake
+    )
     assert slope[0] < 0 < slope[1]
 
 

@@ -37,7 +37,7 @@ def test_the_logit_is_minus_the_error_of_the_reconstruction(power: int) -> None:
     net, x = critic(power=power), pictures()
     again = net.reconstruct(x)
     assert again.shape == x.shape and again.abs().max() <= 1
-    by_hand = [-sum(abs(a - b) ** power for a, b in zip(one.flatten().tolist(), other.flatten().tolist(), strict=True)) / 64
+    by_hand = [-sum(abs(a.item() - b.item()) ** power for a, b in zip(one.flatten(), other.flatten(), strict=True)) / 64
                for one, other in zip(x, again, strict=True)]  # fmt: skip
     assert net(x).tolist() == pytest.approx(by_hand, rel=1e-5)
     assert net.features(x).shape == (N, 5)

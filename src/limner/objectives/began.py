@@ -1,4 +1,4 @@
-"""Boundary equilibrium GAN: an autoencoder critic whose weight on fakes holds the two energies at a chosen proportion."""
+"""Boundary equilibrium GAN: an autoencoder critic whose weight on fakes holds both energies in a chosen proportion."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""Energy-based GAN: real images get low energy, generated ones up to a margin; codes of a batch pull away from each other."""
+"""Energy-based GAN: low energy for real images, a margin for generated ones, codes that pull away from each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
@@ -36,7 +35,7 @@ class EnergyMargin(Game):
 
 
 def pull_away(codes: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """Mean squared cosine between each code and the others (Zhao et al. 2017, eq. 7); the mean over n is the paper's."""
+    """Mean squared cosine of each code with the others; the mean over n is the paper's (Zhao et al. 2017, eq. 7)."""
     n = len(codes)
     units = normalize(codes.float(), dim=1)
     cosines = (units @ units.T).square()

@@ -1,8 +1,8 @@
 """Games that estimate an f-divergence: by its variational bound (f-GAN), or by matching the density ratio (b-GAN).
 
-Both make the same critic's loss small. E_Q f*(f'(r)) - E_P f'(r) is a Bregman divergence between the ratio p/q and r, up
-to a constant (Sugiyama et al. 2012, section 3), and the variational bound with T = f'(r) turned round.
-What differs is what the logit means, and what the generator does with the ratio.
+Both make the same critic's loss small: E_Q f*(f'(r)) - E_P f'(r) is a Bregman divergence between the ratio p/q and
+r, up to a constant (Sugiyama et al. 2012, section 3), and minus the variational bound with T = f'(r). What differs is
+what the logit means, and what the generator does with the ratio.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Variational(Game):
 @register
 @dataclass(frozen=True)
 class RatioMatching(Game):
-    """The b-GAN (Uehara et al. 2016): the critic's logit is the logarithm of the density ratio, whatever the divergence.
+    """The b-GAN (Uehara et al. 2016): the critic's logit is the logarithm of the density ratio.
 
     divergence: whose f measures how far the ratio is from the true one
     plug_in: whether the generator makes E f(ratio) small as published, instead of following the divergence's gradient

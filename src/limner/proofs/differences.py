@@ -52,7 +52,7 @@ def rise_over_slope(sigma: float) -> float:
 
 def race(bench: Bench) -> Iterator[Row]:
     """Both trained side by side on the same images, turn about, so that they share the machine's moods."""
-    data, count, every = bench.pick(("digits", 1_024, 512), ("mnist", 16_384, 2_048))
+    data, count, every = bench.pick(("digits", 1_024, 512), ("mnist", 8_192, 1_024))
     images = bench.images(data)
     extractor = RandomFeatures() if bench.quick else WeightsFile(str(bench.shared / "weights/mnist-lenet5.safetensors"))
     marks: dict[str, list[Mark]] = {name: [] for name in PENALTIES}
@@ -68,6 +68,8 @@ def race(bench: Bench) -> Iterator[Row]:
     protocol = f"default recipe on {data}, {count:,} images, {extractor.name} features of 1,000 samples"
     for name, run in marks.items():
         there = next(mark for mark in run if mark.distance <= target)
-        yield Row(f"{name}: CPU milliseconds an image", (1000 * run[-1].seconds / run[-1].nimg,), "ms", protocol=protocol)
+        yield Row(
+            f"{name}: CPU milliseconds an image", (1000 * run[-1].seconds / run[-1].nimg,), "ms", protocol=protocol
+        )
         yield Row(f"{name}: Fréchet distance at the end", (run[-1].distance,), "", protocol=protocol)
         yield Row(f"{name}: CPU seconds to a distance of {target:.4g}", (there.seconds,), "s", protocol=protocol)

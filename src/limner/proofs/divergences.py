@@ -18,6 +18,8 @@ from limner.proofs.mixtures import cover
 
 P, Q = (0.0, 1.0), (0.8, 1.1)
 """Mean and standard deviation of the two Gaussians: close enough for either χ² to be finite."""
+COVERED = ("JensenShannon", "ForwardKL", "Pearson")
+"""Those that are also trained on the mixtures."""
 PLAYER = {"is": "Player", "optimizer": "Adam(lr=Cosine(0.002, 0.00002), beta1=0.5, beta2=0.99)"}
 NET = {"is": "PlainCritic", "width": 64, "depth": 3}
 X = torch.linspace(-9, 10, 40_001, dtype=torch.float64)
@@ -62,7 +64,7 @@ def quadrature(divergence: Divergence) -> float:
 
 @proof
 def divergences(bench: Bench) -> Iterator[Row]:
-    """Seven f-divergences: conjugate laws, bounds and ratios between two Gaussians, and modes covered on ring and grid."""
+    """Seven f-divergences: conjugate laws, bounds and ratios between two Gaussians; three on ring and grid."""
     names = list(catalog(Divergence))
     yield from laws(names)
     trained = bench.pick(names[:1], names)
@@ -71,7 +73,7 @@ def divergences(bench: Bench) -> Iterator[Row]:
             bench.tick(f"{form}({name})", k / len(trained))
             yield from between_gaussians(bench, form, name)
     if not bench.quick:
-        for name in names:
+        for name in COVERED:
             yield from cover(bench, f"Variational({name})")
 
 
@@ -112,12 +114,12 @@ def between_gaussians(bench: Bench, form: str, name: str) -> Iterator[Row]:
     for seed in bench.seeds[: bench.pick(1, len(bench.seeds))]:
         gan = GAN(build(f"{form}({name})", Game), ())
         critic = best_critic(gan, lambda u: gaussian(*P, u), lambda u: gaussian(*Q, u), seed=seed,
-                             points=bench.pick(200_000, 1_000_000), player=PLAYER, net=NET)  # fmt: skip
+                             points=bench.pick(200_000, 300_000), player=PLAYER, net=NET)  # fmt: skip
         logit = judged(critic, X)
         v = logit if form == "Variational" else divergence.logit(logit)
         bounds.append(float(torch.trapezoid(p * divergence.activation(v) - q * divergence.cost(v), X)))
         errors.append(100 * float(torch.trapezoid((q * divergence.ratio(v) - p).abs(), X)))
-    protocol = f"{bench.pick('0.2', '1')} M points, dense critic 3 × 64, bound integrated exactly"
+    protocol = f"{bench.pick('0.2', '0.3')} M points, dense critic 3 × 64, bound integrated exactly"
     yield Row(f"{form}({name}), share of the divergence found", tuple(100 * b / true for b in bounds), "%",
               at_least=bench.pick(90.0, 97.0), at_most=100.01, published=f"D = {true:.4f} (closed form or quadrature)",
               protocol=protocol)  # fmt: skip

@@ -1,4 +1,4 @@
-"""A run on real images, scored as it goes: the Fréchet distance after every so many images, and CPU seconds of training."""
+"""A run on real images, scored as it goes: the Fréchet distance every so many images, and CPU seconds of training."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from limner.data.batches import Batches
 from limner.data.images import Images
 from limner.metrics.base import Extractor
 from limner.metrics.frechet import FrechetDistance
+from limner.objectives.base import generator_of
 from limner.recipes.base import Facts, plan
 from limner.train import Budget, Run, State, train
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a run is: images seen, CPU seconds of training, Fréchet distance, means of the losses since the last mark."""
+    """Where a run is: images seen, CPU seconds, Fréchet distance, means of the losses since the last mark."""
 
     nimg: int
     seconds: float
@@ -63,6 +64,6 @@ def follow(
 @torch.no_grad()
 def features(state: State, extractor: Extractor, n: int) -> torch.Tensor:
     """Features of n samples of the averaged generator, of the same codes each time."""
-    net = state.averaged["generator"]
+    net = generator_of(state.averaged)
     z = net.latent.sample(n, generator(0, 0, "follow"))
     return torch.cat([extractor(net(part)) for part in z.split(250)])

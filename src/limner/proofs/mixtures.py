@@ -16,6 +16,7 @@ from torch import Tensor
 from limner.core.rng import generator
 from limner.core.spec import build
 from limner.metrics.modes import modes_covered
+from limner.objectives.base import generator_of
 from limner.proofs.base import Bench, Row
 from limner.proofs.known import Points
 from limner.train import Budget, Run, State, train
@@ -85,13 +86,13 @@ def trial(name: str, game: str, seed: int, points: int) -> tuple[int, float]:
     state = State(run, torch.device("cpu"))
     for _ in train(state, run, data, until=Budget(images=points), looks=1):
         pass
-    net = state.averaged["generator"]
+    net = generator_of(state.averaged)
     with torch.no_grad():
         samples = net(net.latent.sample(2500, generator(seed, 0, "samples"))).flatten(1)
     return modes_covered(samples * data.scale, data.centres, data.sigma)
 
 
-def cover(bench: Bench, game: str, points: int = 400_000) -> Iterator[Row]:
+def cover(bench: Bench, game: str, points: int = 200_000) -> Iterator[Row]:
     """Modes and quality of a game with R1 and R2, on the ring and on the grid."""
     for name in PUBLISHED:
         found: list[tuple[int, float]] = []
