@@ -39,7 +39,7 @@ def ebgan(bench: Bench) -> Iterator[Row]:
 
 def game_value(bench: Bench, gap: float, seed: int) -> float:
     """E_P D + E_Q [m - D]₊ of a trained critic between two Gaussians `gap` apart."""
-    points = bench.pick(200_000, 600_000)
+    points = bench.pick(200_000, 300_000)
     p, q = normal(-gap / 2, STD), normal(gap / 2, STD)
     critic = best_critic(GAN(EnergyMargin(MARGIN), ()), p, q, seed=seed, points=points, player=PLAYER, net=NET)
     u = (torch.arange(20_000) + 0.5) / 20_000
@@ -49,7 +49,7 @@ def game_value(bench: Bench, gap: float, seed: int) -> float:
 @proof
 def began(bench: Bench) -> Iterator[Row]:
     """BEGAN's measure of convergence against the Fréchet distance: rank correlation over one run's checkpoints."""
-    data, count, every = bench.pick(("digits", 2_560, 256), ("mnist", 12_288, 768))
+    data, count, every = bench.pick(("digits", 2_560, 256), ("mnist", 7_680, 512))
     images = bench.images(data)
     extractor = RandomFeatures() if bench.quick else WeightsFile(str(bench.shared / "weights/mnist-lenet5.safetensors"))
     found: list[float] = []

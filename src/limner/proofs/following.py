@@ -44,8 +44,9 @@ def follow(
     assignments: tuple[str, ...] = (),
     n: int = 1000,
 ) -> Iterator[Mark]:
-    """Train on unlabelled images and yield a mark after each `every` images."""
-    run = build(plan(recipe, Facts(images.image, len(images), 0, "cpu", seed), assignments), Run)
+    """Train as `limner train` does, labels included, and yield a mark after each `every` images."""
+    classes = len(images.names) if images.labels is not None else 0
+    run = build(plan(recipe, Facts(images.image, len(images), classes, "cpu", seed), assignments), Run)
     state = State(run, torch.device("cpu"))
     chosen = np.random.default_rng(0).permutation(len(images))[:n]
     real = extractor(to_float(np.ascontiguousarray(images.pixels[np.sort(chosen)]), "cpu"))
@@ -63,7 +64,9 @@ def follow(
 
 @torch.no_grad()
 def features(state: State, extractor: Extractor, n: int) -> torch.Tensor:
-    """Features of n samples of the averaged generator, of the same codes each time."""
+    """Features of n samples of the averaged generator, of the same codes and every label in turn each time."""
     net = generator_of(state.averaged)
     z = net.latent.sample(n, generator(0, 0, "follow"))
-    return torch.cat([extractor(net(part)) for part in z.split(250)])
+    label = torch.arange(n) % net.classes if net.classes else None
+    parts = (net(z[i : i + 250], None if label is None else label[i : i + 250]) for i in range(0, n, 250))
+    return torch.cat([extractor(part) for part in parts])

@@ -81,7 +81,7 @@ def wasserstein(bench: Bench) -> Iterator[Row]:
 
 
 def estimate(critic: Critic, p: Quantile, q: Quantile, unit: float) -> float:
-    """E_P D - E_Q D in units of a quantile of the slope of D between a point of P and one of Q, where it is penalised."""
+    """E_P D - E_Q D in units of a quantile of the slope of D between points of P and Q, where it is penalised."""
     means = judged(critic, p(HEIGHTS)).mean() - judged(critic, q(HEIGHTS)).mean()
     u, v, share = torch.rand(3, 5000, generator=generator(0)).clamp(0.001, 0.999)
     x, h = torch.lerp(p(u), q(v), share), 0.01
