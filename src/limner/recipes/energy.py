@@ -15,7 +15,7 @@ def ebgan(facts: Facts) -> Spec:
 @recipe
 def began(facts: Facts) -> Spec:
     """BEGAN: smooth pictures, one knob for diversity, and a measure of convergence (Berthelot et al. 2017)."""
-    return run(facts, {"is": "BEGAN", "diversity": 0.9, "speed": 0.1}, batch=16)
+    return run(facts, {"is": "BEGAN", "diversity": 0.7, "speed": 0.02}, batch=16)
 
 
 def run(facts: Facts, objective: Spec, batch: int) -> Spec:
