@@ -157,7 +157,7 @@ def test_no_gradient_reaches_the_generator_in_the_critic_s_turn() -> None:
 
 def test_began_says_what_critic_it_needs() -> None:
     run = Run(BEGAN(), {"generator": PlainGenerator(IMAGE), "critic": PlainCritic(IMAGE)})
-    with pytest.raises(UserError, match="objective BEGAN needs a critic that is a AutoencoderCritic: -o critic=Auto"):
+    with pytest.raises(UserError, match="BEGAN needs a AutoencoderCritic as critic, not PlainCritic"):
         check(run)
     check(Run(EBGAN(), dict(run.nets)))
 

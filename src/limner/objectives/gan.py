@@ -54,10 +54,9 @@ class GAN(Objective):
 
     def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The critic's side of the game, and the penalties."""
-        critic = critic_of(nets)
+        generator, critic = generator_of(nets), critic_of(nets)
         fake = at.kept.pop("fake", None)
         if fake is None:
-            generator = generator_of(nets)
             fake = generator(at.codes(generator.latent), batch.label).detach()
         return self.judge(critic, at.seen(batch.x), at.seen(fake), batch.label, at)
 

@@ -56,8 +56,8 @@ class Between(Objective):
     players: ClassVar[dict[str, tuple[str, ...]]] = {"critic": ("critic",)}
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
-        at.kept["fake"] = self.other(at.uniform())[:, None, None, None]
-        return self.gan.critic_terms(nets, batch, at)
+        fake = self.other(at.uniform())[:, None, None, None]
+        return self.gan.judge(critic_of(nets), batch.x, fake, None, at)
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         for penalty in self.gan.penalties:
