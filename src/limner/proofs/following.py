@@ -45,7 +45,7 @@ def follow(
     n: int = 1000,
 ) -> Iterator[Mark]:
     """Train as `limner train` does, labels included, and yield a mark after each `every` images."""
-    classes = len(images.names) if images.labels is not None else 0
+    classes = len(images.names) if images.told is not None else 0
     run = build(plan(recipe, Facts(images.image, len(images), classes, "cpu", seed), assignments), Run)
     state = State(run, torch.device("cpu"))
     chosen = np.random.default_rng(0).permutation(len(images))[:n]

