@@ -25,13 +25,9 @@ classes = pytest.mark.parametrize("classes", [0, CLASSES], ids=["unlabelled", "l
 
 def make(name: str, kind: type, image: Image, classes: int = 0) -> Any:
     torch.manual_seed(1)
-<<<<<<< HEAD
+    # a network around another one has no width of its own
     known = {option.name for option in options(catalog(kind)[name])}
     small = {k: v for k, v in SMALL.items() if k in known}
-=======
-    # a network around another one has no width of its own
-    small = {k: v for k, v in SMALL.items() if k in {o.name for o in options(catalog(kind)[name])}}
->>>>>>> 344b37d (Self-attention and spectral normalisation around any network; style and small-data families)
     return build({"is": name, "image": {"is": "Image", **image.__dict__}, "classes": classes, **small}, kind)
 
 

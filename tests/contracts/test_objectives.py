@@ -17,7 +17,7 @@ from limner.objectives.base import Game, Objective, Penalty, Scene
 
 IMAGE = Image(1, 8, 8)
 N = 8
-SIMPLEST = {"Translator": "LightTranslator", "SparseEncoder": "SparseEncoder", "SparseGenerator": "SparseGenerator"}
+SIMPLEST = {"Translator": "LightTranslator"}
 """What plays a role where there is no plain network for it."""
 SPECIAL = {"SelfReconstruction": "SmallCritic"}
 """Penalties that need a critic which can do more than judge."""
@@ -48,7 +48,8 @@ def nets(objective: Objective) -> nn.ModuleDict:
     for role in objective.roles():
         kind = objective.kinds.get(role) or kind_of(role)
         assert kind is not None, role
-        plain = catalog(kind)[SIMPLEST.get(kind.__name__, f"Plain{kind.__name__}")]
+        there = catalog(kind)
+        plain = there.get(f"Plain{kind.__name__}") or there[SIMPLEST.get(kind.__name__, kind.__name__)]
         given = {"image": image, "width": 32, "classes": CLASSES if role in objective.labelled else 0}
         if any(kind.__name__ == "SparseEncoder" for kind in objective.kinds.values()):
             given["latent"] = {"is": "Sparse", "dim": 64}

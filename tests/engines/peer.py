@@ -25,11 +25,13 @@ from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.data.images import Images
 from limner.data.pairs import BATCHES
+from limner.models.energy import AutoencoderCritic
 from limner.models.history import History
 from limner.models.light import LightGenerator
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.models.residual import ResidualCritic, ResidualGenerator
 from limner.models.translator import LightTranslator
+from limner.objectives.began import BEGAN
 from limner.objectives.cyclegan import CycleGAN
 from limner.objectives.gan import GAN
 from limner.objectives.penalties import R1, R2, GradientPenalty
@@ -56,6 +58,10 @@ def case(name: str) -> Run:
     more = {
         "plain": {"nets": plain, "objective": GAN(penalties=(R1(0.1), R2(0.1)))},
         "residual": {"nets": residual, "objective": GAN(penalties=(R1(0.1), R2(0.1), GradientPenalty(0.1)))},
+        "began": {
+            "nets": plain | {"critic": AutoencoderCritic(IMAGE, classes=3, width=4, widest=8, code=8)},
+            "objective": BEGAN(speed=0.2),
+        },
         "ada": {"nets": plain, "augment": ADA(target=-1.1, speed=200.0)},
         "cycle": {"nets": cycle, "objective": CycleGAN(), "players": {"translator": player, "critic": player}},
         "statistics": {"nets": plain | {"generator": LightGenerator(IMAGE, Gaussian(8), classes=3, width=4, widest=8)}},

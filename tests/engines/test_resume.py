@@ -21,9 +21,15 @@ from limner.core.schedule import Cosine, Ramp
 from limner.core.spec import catalog
 from limner.models.base import Critic, Generator
 from limner.models.dcgan import DCGANCritic, DCGANGenerator
-from limner.models.plain import PlainEncoder
+from limner.models.energy import AutoencoderCritic
+from limner.models.plain import PlainEncoder, PlainGenerator
 from limner.objectives.acgan import ACGAN
 from limner.objectives.autoencoder import Autoencoder
+from limner.objectives.began import BEGAN
+from limner.objectives.differences import ApproximateR1, ApproximateR2
+from limner.objectives.divergences import ReverseKL
+from limner.objectives.ebgan import EBGAN
+from limner.objectives.fgan import RatioMatching
 from limner.objectives.gan import GAN
 from limner.objectives.likelihoods import Student
 from limner.objectives.penalties import GradientPenalty, WeightClip
@@ -111,6 +117,18 @@ def test_every_optimizer_resumes_exactly(name: str, kit: Any, tmp_path: Path) ->
     player = Player(catalog(Optimizer)[name]())
     run = kit.tiny_run(players={"generator": player, "critic": player})
     assert kit.differences(whole(kit, run), in_pieces(kit, run, tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [BEGAN(speed=0.1), EBGAN(), GAN(RatioMatching(ReverseKL()), (ApproximateR1(), ApproximateR2()))],
+    ids=lambda o: type(o).__name__,
+)
+def test_objectives_with_an_autoencoder_resume_exactly(objective: Any, kit: Any, tmp_path: Path) -> None:
+    run = kit.tiny_run(PlainGenerator, AutoencoderCritic, objective=objective)
+    tree = whole(kit, run)
+    assert kit.differences(tree, in_pieces(kit, run, tmp_path)) == []
+    assert (tree["nets"]["critic.balance"] > 0) == isinstance(objective, BEGAN), "BEGAN's k moves, and only BEGAN's"
 
 
 def test_the_comparison_can_fail(kit: Any) -> None:

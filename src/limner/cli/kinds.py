@@ -20,6 +20,7 @@ HOMES = {
     "Objective": "limner.objectives.base",
     "Game": "limner.objectives.base",
     "Penalty": "limner.objectives.base",
+    "Divergence": "limner.objectives.divergences",
     "Likelihood": "limner.objectives.likelihoods",
     "Optimizer": "limner.core.optim",
     "Augment": "limner.augments.base",
