@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,23 +40,28 @@ class MaskedGenerator(Autoregressive):
         self.layers = nn.ModuleList(Gated(width, 2 ** (k % 3)) for k in range(depth))
         self.label = Classes(classes, width) if classes else None
 
+    @property
+    def gated(self) -> list[Gated]:
+        """The layers, from the first."""
+        return [layer for layer in self.layers if isinstance(layer, Gated)]
+
     def features(self, x: Pictures, label: Labels | None) -> Float[Tensor, "n h w d"]:
         v = self.above(F.pad(x, (REACH, REACH, REACH, -1))) + self._told(label, len(x))
         h = self.left(F.pad(x, (REACH, -1)))
-        for layer in self.layers:
+        for layer in self.gated:
             down, across = layer.down(F.pad(v, (layer.spread, layer.spread, layer.spread, 0)))
             h = h + layer.right(F.pad(h, (layer.spread, 0)), across)
             v = v + down
         return h.permute(0, 2, 3, 1).float()
 
     def walk(self, x: Pictures, label: Labels | None) -> Iterator[Float[Tensor, "n d"]]:
-        told, spreads = self._told(label, len(x)), [layer.spread for layer in self.layers]
+        told, spreads = self._told(label, len(x)), [layer.spread for layer in self.gated]
         framed = F.pad(x, (REACH, REACH, REACH, 0))
         rows = [self._blank(x, self.image.height, s, s, s) for s in spreads]
         for row in range(self.image.height):
             v = self.above(framed[:, :, row : row + REACH]) + told
             across: list[Tensor] = []
-            for layer, seen in zip(self.layers, rows, strict=True):
+            for layer, seen in zip(self.gated, rows, strict=True):
                 s = layer.spread
                 seen[:, :, row + s, s : s + self.image.width] = v[:, :, 0]
                 down, beside = layer.down(seen[:, :, row : row + s + 1])
@@ -72,7 +76,7 @@ class MaskedGenerator(Autoregressive):
         before = [self._blank(framed, 1, 0, s, 0) for s in spreads]
         for column in range(self.image.width):
             h = self.left(framed[..., column : column + REACH])
-            for layer, seen, beside in zip(self.layers, before, across, strict=True):
+            for layer, seen, beside in zip(self.gated, before, across, strict=True):
                 seen[:, :, 0, column + layer.spread] = h[:, :, 0, 0]
                 window = seen[..., column : column + layer.spread + 1]
                 h = h + layer.right(window, beside[..., column : column + 1])

@@ -19,6 +19,8 @@ from limner.models.autoregressive import Autoregressive
 from limner.models.base import Classes, Labels, Pictures
 
 Row = Float[Tensor, "n w _"]
+REACH = 3
+"""Pixels of a row, on either side, that a place reads; the state above it is read one place to either side."""
 
 
 @register
@@ -74,13 +76,19 @@ class Downwards(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.gates = nn.Linear(3 * (channels + width), 4 * width)
+        self.gates = nn.Linear((2 * REACH + 1) * channels + 3 * width, 4 * width)
 
     def forward(self, row: Row, state: tuple[Row, Row]) -> tuple[Row, Row]:
         """(n, w, c), the state's output and memory (n, w, d) each → the next state."""
         output, memory = state
-        padded = F.pad(torch.cat([row, output], -1), (0, 0, 1, 1))
-        windows = torch.cat([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], -1)
-        write, keep, read, new = self.gates(windows).chunk(4, -1)
-        memory = keep.sigmoid() * memory + write.sigmoid() * new.tanh()
+        seen = torch.cat([_windows(row, REACH), _windows(output, 1)], -1)
+        write, keep, read, new = self.gates(seen).chunk(4, -1)
+        # it begins by remembering (Jozefowicz et al. 2015)
+        memory = (keep + 1).sigmoid() * memory + write.sigmoid() * new.tanh()
         return read.sigmoid() * memory.tanh(), memory
+
+
+def _windows(row: Row, reach: int) -> Row:
+    """(n, w, k) → (n, w, (2 · reach + 1) · k): each place with those on either side, zeros beyond the ends."""
+    padded = F.pad(row, (0, 0, reach, reach))
+    return torch.cat([padded[:, i : i + row.shape[1]] for i in range(2 * reach + 1)], -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,21 +12,8 @@ from torch import Tensor, nn
 from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.spec import catalog, register
-from limner.models.base import Generator, Labels, Model, Pictures
+from limner.models.base import Explicit, Generator, Model
 from limner.objectives.base import Examples, Objective
-
-
-@runtime_checkable
-class Explicit(Protocol):
-    """A generator that knows its own distribution."""
-
-    def quantise(self, x: Pictures, noise: Float[Tensor, "n c h w"] | float = 0.5) -> Pictures:
-        """Images as the distribution takes them."""
-        ...
-
-    def log_likelihood(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
-        """log p(x | label) in nats."""
-        ...
 
 
 @register
