@@ -20,7 +20,7 @@ from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
-from limner.models.base import Critic, Encoder, Explicit, Generator
+from limner.models.base import Critic, Encoder, LikelihoodGenerator, Generator
 
 History = list[dict[str, float]]
 
@@ -104,7 +104,7 @@ class Watch:
             made = self._reconstruct(encoder)
             yield Preview(at.nimg, self._pairs(made), "reconstructions")
             values["reconstruction"] = float((made - self._held_out.x).square().mean().sqrt())
-        if isinstance(net := self._state.averaged["generator"], Explicit):
+        if isinstance(net := self._state.averaged["generator"], LikelihoodGenerator):
             values["nats"] = self._nats(net)
         score = values.get("nats", values["kernel distance" if self._sampled else "reconstruction"])
         self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score} | values)
@@ -167,7 +167,7 @@ class Watch:
         return values
 
     @torch.no_grad()
-    def _nats(self, net: Explicit) -> float:
+    def _nats(self, net: LikelihoodGenerator) -> float:
         """-log p of the held-out images, each rounded in the same way at each look."""
         x = self._held_out.x
         noise = torch.rand(x.shape, generator=generator(self._seed, 0, "monitor", x.device), device=x.device)

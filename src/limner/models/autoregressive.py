@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from limner.core.errors import UserError
 from limner.core.latent import Uniform
 from limner.core.pixels import Image
-from limner.models.base import Generator, Labels, Pictures
+from limner.models.base import LikelihoodGenerator, Labels, Pictures
 from limner.models.layers import leak
 
 Logits = Float[Tensor, "*n levels"]
@@ -24,7 +24,7 @@ NEVER = 1e-6
 """Probabilities are kept so far from 0 and 1 where their logit is taken."""
 
 
-class Autoregressive(Generator):
+class Autoregressive(LikelihoodGenerator):
     """What sampling and likelihood share. A network says what it knows at a pixel of the pixels before it."""
 
     def __init__(self, image: Image, classes: int, levels: int, features: int) -> None:

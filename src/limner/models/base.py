@@ -49,7 +49,7 @@ class Generator(Model):
         raise NotImplementedError
 
 
-class Explicit(Generator):
+class LikelihoodGenerator(Generator):
     """A generator that knows its own distribution."""
 
     def quantise(self, x: Pictures, noise: Float[Tensor, "n c h w"] | float = 0.5) -> Pictures:

@@ -22,7 +22,7 @@ def _run(facts: Facts, generator: Spec, precision: str) -> Spec:
     adam = {"is": "Adam", "lr": {"is": "Cosine", "start": 4e-3, "end": 1e-4}, "beta1": 0.9, "beta2": 0.99}
     return {
         "is": "Run",
-        "objective": "Likelihood",
+        "objective": "MaximumLikelihood",
         "nets": {"generator": generator},
         "players": {"generator": {"is": "Player", "optimizer": adam, "clip_norm": 100.0}},
         "batch": 32,

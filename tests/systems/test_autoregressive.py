@@ -20,7 +20,7 @@ from limner.models.autoregressive import Autoregressive
 from limner.models.masked import MaskedGenerator
 from limner.models.plain import PlainGenerator
 from limner.models.recurrent import RowLSTMGenerator
-from limner.objectives.likelihood import Likelihood
+from limner.objectives.maximum_likelihood import MaximumLikelihood
 from limner.recipes.base import Facts, plan
 from limner.train import State
 
@@ -151,7 +151,7 @@ def test_loss_is_nats_and_binarised_anew_each_time() -> None:
             weight.zero_()
     batch = Batch(torch.rand(8, 1, 4, 4) * 2 - 1, None)
     nets = torch.nn.ModuleDict({"generator": net})
-    terms = Likelihood().loss("generator", nets, batch, Moment(0, 0.5, torch.Generator().manual_seed(1), 8))
+    terms = MaximumLikelihood().loss("generator", nets, batch, Moment(0, 0.5, torch.Generator().manual_seed(1), 8))
     torch.testing.assert_close(terms["nats"], torch.full((8,), 16 * math.log(2)))
     one, other = (net.quantise(batch.x, torch.rand(batch.x.shape)) for _ in range(2))
     assert not torch.equal(one, other) and set(one.unique().tolist()) == {-1.0, 1.0}
@@ -206,7 +206,10 @@ def test_recipe_resumes_exactly(recipe: str, tmp_path: Path) -> None:
 
 
 def test_mistakes_are_one_line() -> None:
-    with pytest.raises(UserError, match=r"PlainGenerator has no likelihood.*MaskedGenerator, RowLSTMGenerator"):
+    with pytest.raises(
+        UserError,
+        match=r"needs a LikelihoodGenerator as generator, not PlainGenerator; there are MaskedGenerator, RowLSTMGenerator",
+    ):
         State(any_run(PlainGenerator(Image(1, 8, 8))), torch.device("cpu"))
     with pytest.raises(UserError, match="levels takes 2"):
         RowLSTMGenerator(Image(1, 8, 8), levels=1)
@@ -215,4 +218,4 @@ def test_mistakes_are_one_line() -> None:
 def any_run(net: Any) -> Any:
     from limner.train import Run
 
-    return Run(Likelihood(), {"generator": net})
+    return Run(MaximumLikelihood(), {"generator": net})
