@@ -20,7 +20,7 @@ from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
-from limner.models.base import Critic, Encoder, LikelihoodGenerator, Generator
+from limner.models.base import Critic, Encoder, Generator, LikelihoodGenerator
 
 History = list[dict[str, float]]
 

@@ -206,10 +206,8 @@ def test_recipe_resumes_exactly(recipe: str, tmp_path: Path) -> None:
 
 
 def test_mistakes_are_one_line() -> None:
-    with pytest.raises(
-        UserError,
-        match=r"needs a LikelihoodGenerator as generator, not PlainGenerator; there are MaskedGenerator, RowLSTMGenerator",
-    ):
+    said = "needs a LikelihoodGenerator as generator, not PlainGenerator; there are MaskedGenerator, RowLSTMGenerator"
+    with pytest.raises(UserError, match=said):
         State(any_run(PlainGenerator(Image(1, 8, 8))), torch.device("cpu"))
     with pytest.raises(UserError, match="levels takes 2"):
         RowLSTMGenerator(Image(1, 8, 8), levels=1)

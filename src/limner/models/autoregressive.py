@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from limner.core.errors import UserError
 from limner.core.latent import Uniform
 from limner.core.pixels import Image
-from limner.models.base import LikelihoodGenerator, Labels, Pictures
+from limner.models.base import Labels, LikelihoodGenerator, Pictures
 from limner.models.layers import leak
 
 Logits = Float[Tensor, "*n levels"]
