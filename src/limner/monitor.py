@@ -20,7 +20,7 @@ from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
-from limner.models.base import Critic, Encoder, Generator
+from limner.models.base import Critic, Encoder, Generator, LikelihoodGenerator
 
 History = list[dict[str, float]]
 
@@ -71,7 +71,8 @@ def monitor(
 
     `n` images are drawn of each kind: training, held-out and generated. The score that picks the best
     checkpoint is the kernel distance to the held-out images on fixed random features; where codes of the
-    prior make no pictures (`sampled` is false), it is the error of reconstructed held-out images.
+    prior make no pictures (`sampled` is false), it is the error of reconstructed held-out images; where the
+    generator knows its own distribution, it is the nats of held-out images.
     """
     watch: Watch | None = None
     for event in events:
@@ -103,7 +104,9 @@ class Watch:
             made = self._reconstruct(encoder)
             yield Preview(at.nimg, self._pairs(made), "reconstructions")
             values["reconstruction"] = float((made - self._held_out.x).square().mean().sqrt())
-        score = values["kernel distance" if self._sampled else "reconstruction"]
+        if isinstance(net := self._state.averaged["generator"], LikelihoodGenerator):
+            values["nats"] = self._nats(net)
+        score = values.get("nats", values["kernel distance" if self._sampled else "reconstruction"])
         self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score} | values)
         yield Scores(at.nimg, values, score)
         for kind, rule in RULES.items():
@@ -162,6 +165,15 @@ class Watch:
         if isinstance(critic, Critic):
             values["critic gap"] = self._gap(critic)
         return values
+
+    @torch.no_grad()
+    def _nats(self, net: LikelihoodGenerator) -> float:
+        """-log p of the held-out images, each rounded in the same way at each look."""
+        x = self._held_out.x
+        noise = torch.rand(x.shape, generator=generator(self._seed, 0, "monitor", x.device), device=x.device)
+        x, label = net.quantise(x, noise), self._held_out.label
+        rows = [slice(i, i + 128) for i in range(0, len(x), 128)]
+        return -float(torch.cat([net.log_likelihood(x[r], None if label is None else label[r]) for r in rows]).mean())
 
     def _gap(self, critic: Critic) -> float:
         """How much more real the critic finds training than held-out images, in standard deviations of its logits."""

@@ -12,7 +12,7 @@ from limner.core.spec import build, catalog, options
 from limner.models.base import Critic, Encoder, Generator, Model
 
 IMAGES = [Image(1, 28, 28), Image(3, 32, 32), Image(3, 33, 20), Image(4, 8, 8)]
-SMALL = {"width": 8}
+SMALL = {"width": 8, "depth": 2, "count": 20, "components": 6, "directions": 5, "hidden": 12, "particles": 8}
 """Options that make a network small, where it has them."""
 CLASSES = 3
 
@@ -98,7 +98,7 @@ def test_encoder_gives_a_posterior(name: str, image: Image) -> None:
     ("kind", "name"), [(k, n) for k in (Generator, Critic) for n in catalog(k)], ids=lambda v: getattr(v, "__name__", v)
 )
 def test_rows_do_not_see_each_other(kind: type, name: str) -> None:
-    image = Image(3, 33, 20)
+    image = Image(3, 17, 10)
     net = make(name, kind, image, CLASSES)
     given = codes(net) if kind is Generator else pictures(image)
     net = warmed(net, given, labels())
@@ -130,7 +130,7 @@ def test_labels_matter_and_unknown_ones_are_allowed(kind: type, name: str) -> No
 
 @generators
 def test_generator_runs_channels_last_and_in_bf16(name: str) -> None:
-    net = make(name, Generator, Image(3, 32, 32))
+    net = make(name, Generator, Image(3, 16, 16))
     net = warmed(net, codes(net)).to(memory_format=torch.channels_last)
     with torch.no_grad():
         full = net(codes(net))

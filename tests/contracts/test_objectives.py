@@ -17,7 +17,7 @@ from limner.objectives.base import Game, Objective, Penalty, Scene
 
 IMAGE = Image(1, 8, 8)
 N = 8
-SIMPLEST = {"Translator": "LightTranslator"}
+SIMPLEST = {"LikelihoodGenerator": "RowLSTMGenerator", "Translator": "LightTranslator"}
 """What plays a role where there is no plain network for it."""
 SPECIAL = {"SelfReconstruction": "SmallCritic"}
 """Penalties that need a critic which can do more than judge."""

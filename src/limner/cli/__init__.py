@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from limner import __version__
+from limner.cli.baseline import baseline
 from limner.cli.check import check
 from limner.cli.evaluate import evaluate
 from limner.cli.listing import listing
@@ -53,7 +54,7 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, translate, evaluate, verify, listing):
+for _verb in (check, train, sample, translate, evaluate, baseline, verify, listing):
     app.add_command(_verb)
 
 

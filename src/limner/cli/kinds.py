@@ -28,6 +28,8 @@ HOMES = {
     "Curve": "limner.core.schedule",
     "Metric": "limner.metrics.base",
     "Extractor": "limner.metrics.base",
+    "Baseline": "limner.baselines.base",
+    "Completer": "limner.baselines.completion",
 }
 """Kind → the module of its base class; the package around it is the shelf."""
 

@@ -53,6 +53,18 @@ class Generator(Model):
         return self(self.latent.truncate(z, psi), label)
 
 
+class LikelihoodGenerator(Generator):
+    """A generator that knows its own distribution."""
+
+    def quantise(self, x: Pictures, noise: Float[Tensor, "n c h w"] | float = 0.5) -> Pictures:
+        """Images as the distribution takes them, rounded by uniform noise."""
+        raise NotImplementedError
+
+    def log_likelihood(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
+        """log p(x | label) in nats."""
+        raise NotImplementedError
+
+
 class Critic(Model):
     """x → how real it looks, a logit."""
 

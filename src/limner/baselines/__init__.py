@@ -1,0 +1,1 @@
+"""What a user would try first: classical models behind the same roles, fitted by scikit-learn."""
