@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from limner.cli import app, run
 from limner.cli.kinds import HOMES, kind
 from limner.core import spec
+from limner.core.errors import UserError
 from limner.core.pixels import Image, save_png
 from limner.core.spec import build, catalog, load_user_file
 from limner.models.base import Model
@@ -64,7 +65,7 @@ class Page:
 
     def commands(self, program: str) -> list[list[str]]:
         """The arguments of each `program …` line, without comments and settings of the environment."""
-        lines = [shlex.split(line, comments=True) for line in "".join(self.blocks("sh")).splitlines()]
+        lines = [shlex.split(line, comments=True) for line in "".join(self.blocks("sh")).replace("\\\n", " ").splitlines()]
         bare = [words[next((i for i, w in enumerate(words) if not ASSIGNED.match(w)), 0) :] for words in lines]
         return [words[1:] for words in bare if words and words[0] == program]
 
@@ -134,12 +135,22 @@ def test_commands_parse(page: Page, desk: Path) -> None:
 
 @each_page
 def test_assignments_in_the_text_work(page: Page) -> None:
-    """Each `-o option=value` that a sentence or a table recommends is accepted by the default recipe."""
+    """Each `-o option=value` that a sentence or a table recommends works, with a recipe of the page or the default."""
     facts = Facts(Image(1, 28, 28), 10_000, 10, "cpu")
+    known = {parsed(words)[1].get("recipe") for words in page.commands("limner")} & recipes().keys() | {"default"}
     for said in INLINE.findall(page.prose):
         words = shlex.split(said)
         if not any(placeholder in said for placeholder in PLACEHOLDERS):
-            plan("default", facts, tuple(w for w, before in zip(words, ["", *words], strict=False) if before == "-o"))
+            given = tuple(w for w, before in zip(words, ["", *words], strict=False) if before == "-o")
+            assert any(accepts(name, facts, given) for name in known), said
+
+
+def accepts(recipe: str, facts: Facts, assignments: tuple[str, ...]) -> bool:
+    try:
+        plan(recipe, facts, assignments)
+    except UserError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("line", ["train digits --out r --fro 2m", "train digits", "sample r -n 8 --seed x"])
@@ -201,7 +212,8 @@ def test_everything_in_the_catalogue_is_described(name: str, shelves: tuple[str,
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     for shelf in shelves:
         for thing in recipes() if shelf == "recipes" else catalog(kind(shelf)):
-            assert re.search(rf"`{thing}[`(]", text), f"docs/{name} does not say what {thing} is"
+            said = re.search(rf"`{thing}[`(]|--recipe {thing}\b", text)
+            assert said, f"neither docs/{name} nor docs/systems says what {thing} is"
 
 
 def test_costs_are_those_of_the_networks() -> None:

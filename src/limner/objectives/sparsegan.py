@@ -6,7 +6,7 @@ norms are those of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -91,7 +91,7 @@ class SparseGAN(GAN):
 
 
 @contextmanager
-def sizes(net: nn.Module, listen: bool) -> Iterator[list[Tensor]]:
+def sizes(net: nn.Module, listen: bool) -> Generator[list[Tensor]]:
     """A list that fills with the mean absolute output of each layer of a network but the last, while it runs."""
     heard: list[Tensor] = []
     layers = [m for m in net.modules() if not list(m.children())][:-1] if listen else []

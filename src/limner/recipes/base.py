@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from limner.core.errors import unknown
+from limner.core.errors import UserError, unknown
 from limner.core.pixels import Image
 from limner.core.spec import Spec, catalog, check, override, spec
 from limner.models.base import kind_of
@@ -49,7 +49,10 @@ _recipes: dict[str, Recipe] = {}
 
 
 def recipe(function: Recipe) -> Recipe:
-    """File a function as the recipe of its name."""
+    """File a function under its own name, which must be free among the recipes that come with Limner."""
+    taken = _recipes.get(function.__name__)
+    if taken and taken.__module__.startswith("limner.recipes.") and taken.__module__ != function.__module__:
+        raise UserError(f"recipe {function.__name__}: {taken.__module__} has one of that name; give yours another")
     _recipes[function.__name__] = function
     return function
 
