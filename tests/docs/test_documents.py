@@ -65,7 +65,8 @@ class Page:
 
     def commands(self, program: str) -> list[list[str]]:
         """The arguments of each `program …` line, without comments and settings of the environment."""
-        lines = [shlex.split(line, comments=True) for line in "".join(self.blocks("sh")).replace("\\\n", " ").splitlines()]
+        whole = "".join(self.blocks("sh")).replace("\\\n", " ")
+        lines = [shlex.split(line, comments=True) for line in whole.splitlines()]
         bare = [words[next((i for i, w in enumerate(words) if not ASSIGNED.match(w)), 0) :] for words in lines]
         return [words[1:] for words in bare if words and words[0] == program]
 

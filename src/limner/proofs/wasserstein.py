@@ -18,7 +18,11 @@ from limner.proofs.base import Bench, Row, proof
 from limner.proofs.known import Quantile, best_critic, judged
 
 CRITICS = {
-    "WGAN-GP": ("GradientPenalty(Ramp(0.1, 10.0, 0.0, 0.5))", "Adam(lr=Cosine(0.002, 0.00002), beta1=0.0, beta2=0.9)", 0.5),
+    "WGAN-GP": (
+        "GradientPenalty(Ramp(0.1, 10.0, 0.0, 0.5))",
+        "Adam(lr=Cosine(0.002, 0.00002), beta1=0.0, beta2=0.9)",
+        0.5,
+    ),
     "WGAN": ("WeightClip(0.1)", "RMSprop(lr=Cosine(0.002, 0.00002))", 1.0),
 }
 """Penalty, optimizer, and the quantile of the slopes that stands for 1.
