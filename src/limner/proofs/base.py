@@ -22,6 +22,7 @@ from limner.data.gather import gather
 from limner.data.images import Images
 from limner.likeness import Likeness, load
 from limner.project import Project, Settings
+from limner.proofs.mosaics import unpacked
 from limner.recipes.base import Facts, plan
 from limner.train import Budget
 
@@ -108,7 +109,7 @@ class Bench:
         path = self.shared / FOLDERS[name]
         if not path.exists():
             raise UserError(f"{path} is missing; give the folder of the data sets with --data")
-        return str(path)
+        return str(unpacked(path, self.work / f"{name}.npz") if any(path.glob("*.webp")) else path)
 
     def train(
         self,
