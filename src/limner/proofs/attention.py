@@ -36,7 +36,7 @@ def attention(bench: Bench) -> Iterator[Row]:
               protocol="6 random weights, 300 iterations, against torch.linalg.svdvals")  # fmt: skip
     yield Row("attention against a loop over places", tuple(_attention_error(s) for s in seeds), at_most=1e-12,
               judged="worst", published="0 (Zhang et al. 2019, eq. 1-3)", protocol="2×8×4×5, float64")  # fmt: skip
-    count = bench.pick(640, 9_600)
+    count = bench.pick(640, 6_400)
     trained = tuple(_worst_norm(bench, seed, count) for seed in seeds)
     yield Row("largest singular value in a trained critic", trained, at_most=1.1, judged="worst", published="1",
               protocol=f"sagan on the built-in digits, {count:,} images, averaged weights")  # fmt: skip

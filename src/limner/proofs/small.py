@@ -39,7 +39,7 @@ def small(bench: Bench) -> Iterator[Row]:
         return
     test, extractor = bench.images("flowers", "test", SIZE), photographs(bench)
     real = features(extractor, test.pixels)
-    for count, seen in ((100, 12_800), (1000, 12_800)):
+    for count, seen in ((100, 6_400), (1000, 6_400)):
         path, given, others = _subset(bench, count)
         known, unknown = features(extractor, given), features(extractor, others)
         for name, (recipe, assignments) in ARRANGEMENTS.items():
