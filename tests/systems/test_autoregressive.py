@@ -33,7 +33,7 @@ def made(kind: type, image: Image, classes: int = 0, levels: int = 2) -> Autoreg
     net = kind(image, classes=classes, levels=levels, width=6)
     with torch.no_grad():
         for weight in net.parameters():
-            weight.add_(0.3 * torch.randn_like(weight))
+            weight.add_(0.5 * torch.randn_like(weight))
     return net
 
 
