@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 24
+"""Most names that an error lists."""
+
 
 class UserError(Exception):
     """A mistake in a path, an option or a file. Programs print its one line and exit with 2."""
 
 
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
-    """No such thing: names the nearest known name first, then all of them."""
+    """No such thing: names the nearest known name first, then the others, as many as one line holds."""
     names = sorted(known)
     near = get_close_matches(given, names, n=1, cutoff=0.5) or [
         name for name in names if name.lower().startswith(given.lower()) and given
     ][:1]
     hint = f"; did you mean {near[0]}?" if near else ";"
-    return UserError(f"no {what} {given!r}{hint} there are {', '.join(names) or 'none'}")
+    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
+    return UserError(f"no {what} {given!r}{hint} there are {', '.join(names[:SHOWN]) or 'none'}{more}")

@@ -217,9 +217,9 @@ class Inference(nn.Module):
 
     def __init__(self, features: int, latent: Latent, classes: int) -> None:
         super().__init__()
+        self.features, self.latent = features, latent
         self.label = Classes(classes, latent.dim) if classes else None
         self.dense = nn.Linear(features + (latent.dim if classes else 0), latent.numbers)
-        self.latent = latent
 
     def forward(self, h: Float[Tensor, "n d"], label: Labels | None) -> Posterior:
         """(n, features) → q."""

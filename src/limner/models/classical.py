@@ -231,6 +231,9 @@ def which(label: Labels | None, n: int, classes: int) -> list[tuple[int, Tensor]
     """(model, its rows) for each model that some row wants: 0 where the class is not known."""
     if not classes or label is None:
         return [(0, torch.arange(n, device=None if label is None else label.device))]
+    if label.is_floating_point():
+        told = label.nan_to_num()
+        label = torch.where(told.any(1), told.argmax(1), -1)
     return [(k + 1, (label == k).nonzero()[:, 0]) for k in label.unique().tolist()]
 
 

@@ -66,7 +66,7 @@ class SparseEncoder(Encoder):
         self.image, self.latent, self.classes = image, latent, classes
         self.sparsity, self.window = sparsity, window
         self.body = nn.Flatten() if trunk is None else trunk.body
-        features = image.size if trunk is None else trunk.head.dense.in_features
+        features = image.size if trunk is None else trunk.head.features
         self.weight = nn.Parameter(atoms(latent.dim, features))
         self.bias = nn.Parameter(torch.zeros(latent.dim))
         self.label = Classes(classes, latent.dim, scale=0.0) if classes else None

@@ -11,7 +11,7 @@ from limner.proofs.planted import baselines, domains, held_out, preserved, psnr,
 
 @proof
 def cyclegan(bench: Bench) -> Iterator[Row]:
-    """MNIST digits in two colours and other digits with hues turned by a third, unmatched: is the known map found?
+    """MNIST digits in two colours and other digits with hues turned by a third: how much of the known map is found.
 
     Trained by recipe cyclegan on the two halves of the training images, judged on test images: PSNR to the truth, and
     how many digits a LeNet-5 still reads, against leaving them alone and against matching colour statistics.

@@ -31,7 +31,8 @@ def ebgan(bench: Bench) -> Iterator[Row]:
         exact = MARGIN * (1 - variation)
         seeds = bench.seeds[:1] if bench.quick else bench.seeds
         values = tuple(100 * game_value(bench, gap, seed) / exact for seed in seeds)
-        yield Row(f"EBGAN, best value of the critic's game, gap {gap}", values, "%", at_least=99.9, at_most=bench.pick(110.0, 105.0),
+        yield Row(f"EBGAN, best value of the critic's game, gap {gap}", values, "%",
+                  at_least=99.9, at_most=bench.pick(110.0, 105.0),
                   published=f"m(1 - TV) = {exact:.4f} (Zhao et al. 2017, theorem 1 and lemma 1)",
                   protocol=f"N(±gap/2, {STD}²), m {MARGIN}, autoencoder critic, integrated exactly")  # fmt: skip
 
