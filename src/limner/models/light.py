@@ -1,6 +1,6 @@
-"""Light convolutional networks for training in minutes on a CPU: few layers, none at full size.
+"""Light convolutional networks for training in minutes on a CPU: few layers, and little at full size.
 
-The generator doubles by strided convolutions and ends in the colours; the critic halves from its first layer on and
+The generator doubles by strided convolutions; the critic halves from its first layer on and
 has no norm, so a gradient penalty can be taken through it. A label scales and shifts what the generator's norms
 give and never enters beside the code, where the networks could follow it alone and forget the code.
 """
@@ -18,7 +18,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Classes, Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import Grow, Maps, Shrink, leak, pyramid, widths
+from limner.models.layers import Conv, Grow, Maps, Shrink, leak, pyramid, widths
 
 
 @register
@@ -28,23 +28,23 @@ class LightGenerator(Generator):
     image: shape of what it makes
     latent: prior of its codes
     classes: how many labels it is told, 0 for none
-    width: channels at half size
+    width: channels at full size
     widest: most channels of any stage
     """
 
     def __init__(
-        self, image: Image, latent: Latent = Gaussian(64), classes: int = 0, width: int = 32, widest: int = 256
+        self, image: Image, latent: Latent = Gaussian(64), classes: int = 0, width: int = 16, widest: int = 256
     ) -> None:
         super().__init__()
         self.image, self.latent, self.classes = image, latent, classes
-        *grids, whole = pyramid(image)
-        grids = grids or [whole]
+        grids = pyramid(image)
         channels = widths(len(grids), width, widest)
         self.grid = (channels[0], *grids[0])
         self.entry = Entry(latent, 0, math.prod(self.grid))
         self.grows = nn.ModuleList(Grow(*s) for s in zip(channels, channels[1:], grids[1:], strict=False))
         self.norms = nn.ModuleList(Norm(c, classes) for c in channels)
-        self.last = Grow(channels[-1], image.channels, whole, gain=0.5)
+        # a 3×3 convolution at full size wipes away what strides leave behind
+        self.last = Conv(channels[-1], image.channels, gain=0.5)
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
         x = self.entry(z, None).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)

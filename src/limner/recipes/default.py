@@ -28,7 +28,7 @@ def default(facts: Facts) -> Spec:
         "is": "Run",
         "objective": {"is": "GAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]},
         "nets": {
-            "generator": facts.net("LightGenerator", width=(64 if small else 48) * wide, widest=256 * wide),
+            "generator": facts.net("LightGenerator", width=(32 if small else 16) * wide, widest=256 * wide),
             "critic": facts.net("LightCritic", width=32 * wide, widest=256 * wide),
         },
         "players": {turn: {"is": "Player", "optimizer": adam} for turn in ("generator", "critic")},
