@@ -88,6 +88,13 @@ class SparseEncoder(Encoder):
         """The codes of pre-activations; in training mode those of training."""
         return self.sparsity.code(h, Mode(self.training, progress, self.threshold))
 
+    @torch.no_grad()
+    def centre(self, x: Pictures) -> None:
+        """Measure what it reads from the middle of these pictures (Gao et al. 2024, appendix A.1)."""
+        middle = self.body(x).mean(0)
+        parallel.average([middle])
+        self.middle.copy_(middle)
+
     def active(self, code: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
         """How many numbers of each code are active (L0)."""
         return (code.detach().abs() > self.sparsity.level).float().sum(1)
@@ -143,6 +150,13 @@ class SparseGenerator(Generator):
     def dictionary(self) -> Float[Tensor, "d p"]:
         """The atoms, a row each, of length 1: also where averaging has shortened the weights."""
         return F.normalize(self.weight, dim=1)
+
+    @torch.no_grad()
+    def centre(self, x: Pictures) -> None:
+        """Begin at the middle of these pictures."""
+        middle = x.flatten(1).mean(0)
+        parallel.average([middle])
+        self.middle.copy_(middle)
 
     @torch.no_grad()
     def project(self) -> None:

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from limner.core import parallel
 from limner.core.moment import Moment
 from limner.core.spec import register
 from limner.distances.base import Distance
@@ -45,7 +44,8 @@ class SparseAutoencoder(Objective):
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> Terms:
         encoder, generator = sparse_encoder_of(nets), dictionary_of(nets)
         if at.nimg == 0:
-            centre(encoder, generator, batch.x)
+            encoder.centre(batch.x)
+            generator.centre(batch.x)
         h = encoder.before(batch.x, batch.label)
         code = encoder.code(h, at.progress)
         made = generator(code, batch.label)
@@ -71,16 +71,6 @@ class SparseAutoencoder(Objective):
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         dictionary_of(nets).project()
-
-
-@torch.no_grad()
-def centre(encoder: SparseEncoder, generator: SparseGenerator, x: Pictures) -> None:
-    """Begin both networks at the middle of the first batch (Gao et al. 2024, appendix A.1)."""
-    middle = x.mean(0).flatten()
-    parallel.average([middle])
-    generator.middle.copy_(middle)
-    if encoder.middle.shape == middle.shape:
-        encoder.middle.copy_(middle)
 
 
 def sparse_encoder_of(nets: nn.ModuleDict) -> SparseEncoder:

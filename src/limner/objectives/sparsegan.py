@@ -47,8 +47,8 @@ class SparseGAN(GAN):
 
     distance: Distance = Squared()
     reconstruction: Schedule = 5.0
-    every: int = 2
-    revival: float = 1e-2
+    every: int = 4
+    revival: float = 0.1
     activations: Schedule = 0.0
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
     kinds: ClassVar[dict[str, type[Model]]] = {"encoder": SparseEncoder}
@@ -58,6 +58,8 @@ class SparseGAN(GAN):
         generator, encoder = generator_of(nets), sparse_encoder_of(nets)
         chosen = slice((-(at.rows.start or 0)) % self.every, None, self.every)
         x, label = batch.x[chosen], None if batch.label is None else batch.label[chosen]
+        if at.nimg == 0:
+            encoder.centre(batch.x)
         h = encoder.before(x, label)
         code = encoder.code(h, at.progress)
         told = None if batch.label is None else torch.cat([batch.label, batch.label[chosen]])

@@ -18,9 +18,8 @@ def sparsegan(facts: Facts) -> Spec:
     run = default(facts)
     latent = {"is": "Sparse", "dim": CODES, "active": ACTIVE}
     widths = {k: run["nets"]["generator"][k] for k in ("width", "widest")}
-    encoder = facts.net(
-        "SparseEncoder", latent=latent, sparsity=f"TopK({ACTIVE})", trunk=facts.net("LightEncoder", **widths)
-    )
+    trunk = facts.net("LightEncoder", **widths)
+    encoder = facts.net("SparseEncoder", latent=latent, sparsity=f"TopK({ACTIVE})", trunk=trunk, window=2_000)
     generator = run["nets"]["generator"] | {"latent": latent}
     return run | {
         "objective": {"is": "SparseGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]},
