@@ -60,7 +60,7 @@ class Norm(nn.Module):
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels)
-        self.label = Classes(classes, 2 * channels, scale=0.3) if classes else None
+        self.label = Classes(classes, 2 * channels, scale=0.8) if classes else None
 
     def forward(self, x: Maps, label: Labels | None) -> Maps:
         """(n, c, h, w) → (n, c, h, w)."""
