@@ -31,7 +31,7 @@ class BiGAN(GAN):
     kinds: ClassVar[dict[str, type[Model]]] = {"critic": JointCritic}
 
     def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
-        """The critic's own loss with the two kinds of pair exchanged (Donahue et al. 2017, section 3.4)."""
+        """The critic's own loss with the two kinds of pair exchanged (Donahue et al. 2017, section 3)."""
         critic, (real, fake) = nets["critic"], self.pairs(nets, batch, at)
         at.kept["real"], at.kept["fake"] = real.detach(), fake.detach()
         return {"game": self.game.critic(critic(fake, batch.label), critic(real, batch.label))}
