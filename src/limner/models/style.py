@@ -160,9 +160,11 @@ class StyleGenerator(Generator):
         self.dense = nn.Linear(latent.dim, math.prod(self.grid)) if entry == "style" else None
         shapes = [(channels[0], channels[0], None), *zip(channels, channels[1:], grids[1:], strict=False)]
         self.stages = nn.ModuleList(Stage(*shape, latent.dim, blocks, noise) for shape in shapes)
-        colours = [Conv(c, image.channels, kernel=1, gain=0.5, bias=False) for c in channels]
-        last = Grow(channels[-1], image.channels, whole, gain=0.5, bias=False)
-        self.paints = nn.ModuleList(Modulated(conv, latent.dim, demodulate=False) for conv in (*colours[:-1], last))
+        # the shares add up to what one layer of gain 0.5 would give
+        gain = 0.5 / math.sqrt(len(channels))
+        colours = [Conv(c, image.channels, kernel=1, gain=gain, bias=False) for c in channels[:-1]]
+        last = Grow(channels[-1], image.channels, whole, gain=gain, bias=False)
+        self.paints = nn.ModuleList(Modulated(conv, latent.dim, demodulate=False) for conv in (*colours, last))
         self.register_buffer("middle", torch.zeros(latent.dim))
 
     @property
