@@ -19,7 +19,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Entry, Generator, Labels, Pictures
-from limner.models.layers import Conv, Grow, Maps, Size, leak, pyramid, widths
+from limner.models.layers import Conv, Maps, Size, Up, leak, pyramid, widths
 
 Styles = Float[Tensor, "n d"]
 LayerStyles = Float[Tensor, "n layers d"]
@@ -55,11 +55,10 @@ class Modulated(nn.Module):
     Without `demodulate` the output keeps the style's scale, as is right for colours.
     """
 
-    def __init__(self, conv: Conv | Grow, dim: int, gain: float = 1.0, demodulate: bool = True) -> None:
+    def __init__(self, conv: Conv | Up, dim: int, gain: float = 1.0, demodulate: bool = True) -> None:
         super().__init__()
         self.conv, self.gain, self.demodulate = conv, gain, demodulate
-        self.doubles = isinstance(conv, Grow)
-        into, out = conv.weight.shape[:2] if self.doubles else conv.weight.shape[1::-1]
+        out, into = conv.weight.shape[:2]
         self.style = nn.Linear(dim, into)
         nn.init.normal_(self.style.weight, std=1 / math.sqrt(dim))
         nn.init.ones_(self.style.bias)
@@ -78,15 +77,13 @@ class Modulated(nn.Module):
         """gain / the standard deviation that the scaled kernel gives to unit noise (2020, eq. 3)."""
         with torch.autocast(scale.device.type, enabled=False):
             power = self.conv.weight.float().square().sum((2, 3))
-            # of a doubling convolution, each output sees a quarter of the taps
-            power = power / 4 if self.doubles else power.T
-            return self.gain * (scale.float().square() @ power + 1e-8).rsqrt()
+            return self.gain * (scale.float().square() @ power.T + 1e-8).rsqrt()
 
 
 class Layer(nn.Module):
     """Modulated convolution, noise if asked, leaky rectifier; the variance is kept."""
 
-    def __init__(self, conv: Conv | Grow, dim: int, noise: bool) -> None:
+    def __init__(self, conv: Conv | Up, dim: int, noise: bool) -> None:
         super().__init__()
         self.conv = Modulated(conv, dim, gain=math.sqrt(2))
         self.noise = nn.Parameter(torch.zeros(())) if noise else None
@@ -103,7 +100,7 @@ class Stage(nn.Module):
 
     def __init__(self, into: int, out: int, size: Size | None, dim: int, blocks: int, noise: bool) -> None:
         super().__init__()
-        first = Conv(into, out, bias=False) if size is None else Grow(into, out, size, bias=False)
+        first = Conv(into, out, bias=False) if size is None else Up(into, out, size, bias=False)
         more = (Conv(out, out, bias=False) for _ in range(blocks))
         self.layers = nn.ModuleList(Layer(conv, dim, noise) for conv in (first, *more))
 
@@ -163,7 +160,7 @@ class StyleGenerator(Generator):
         # the shares add up to what one layer of gain 0.5 would give
         gain = 0.5 / math.sqrt(len(channels))
         colours = [Conv(c, image.channels, kernel=1, gain=gain, bias=False) for c in channels[:-1]]
-        last = Grow(channels[-1], image.channels, whole, gain=gain, bias=False)
+        last = Up(channels[-1], image.channels, whole, gain=gain, bias=False)
         self.paints = nn.ModuleList(Modulated(conv, latent.dim, demodulate=False) for conv in (*colours, last))
         self.register_buffer("middle", torch.zeros(latent.dim))
 

@@ -12,15 +12,15 @@ from limner.train import Run
 def sagan(facts: Facts) -> Spec:
     """SAGAN's parts on light networks: attention at 16×16, spectral norm, hinge, two rates (Zhang et al. 2019).
 
-    No gradient penalty, so nothing is differentiated twice. The rates are the published ones times 2.5: runs here
-    are short. See docs/systems/attention.md.
+    No gradient penalty, so nothing is differentiated twice. The rates are five times the published ones:
+    runs here are short. See docs/systems/attention.md.
     """
     run = check(default(facts), Run)
     generator, critic = (
         {name: value for name, value in run["nets"][role].items() if name not in ("image", "classes")}
         for role in ("generator", "critic")
     )
-    rates = {"generator": 2.5e-4, "critic": 1e-3}
+    rates = {"generator": 5e-4, "critic": 2e-3}
     adams = {turn: f"Adam(Cosine({lr}, {lr / 10}, 0.5), beta1=0.0, beta2=0.9)" for turn, lr in rates.items()}
     return run | {
         "objective": {"is": "GAN", "game": "Hinge", "penalties": []},
