@@ -272,6 +272,8 @@ def shortened(words: list[str]) -> list[str]:
     match words[0]:
         case "list":
             return words
+        case "baseline":
+            return [*words, "--most", "500"]
         case "train":
             words += ["--images", "512" if "--resume" in words else "256"]
         case "evaluate":
