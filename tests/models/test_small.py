@@ -46,7 +46,7 @@ def test_without_gates_it_is_the_light_generator() -> None:
     torch.manual_seed(0)
     light = LightGenerator(image, Gaussian(8), 3, width=4)
     small = SmallGenerator(image, Gaussian(8), 3, width=4)
-    assert len(small.gates) == 2
+    assert len(small.gates) == 3
     for gate in small.gates:
         gate.second.weight.zero_(), gate.second.bias.zero_()
     small.load_state_dict(light.state_dict(), strict=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 SHOWN = 24
-"""Most names that an error lists."""
+"""Most names that an error lists; half as many where one of them was likely meant."""
 
 
 class UserError(Exception):
@@ -20,5 +20,6 @@ def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
         name for name in names if name.lower().startswith(given.lower()) and given
     ][:1]
     hint = f"; did you mean {near[0]}?" if near else ";"
-    more = f", … ({len(names)} in all)" if len(names) > SHOWN else ""
-    return UserError(f"no {what} {given!r}{hint} there are {', '.join(names[:SHOWN]) or 'none'}{more}")
+    shown = SHOWN // 2 if near else SHOWN
+    more = f", … ({len(names)} in all)" if len(names) > shown else ""
+    return UserError(f"no {what} {given!r}{hint} there are {', '.join(names[:shown]) or 'none'}{more}")

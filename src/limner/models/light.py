@@ -47,11 +47,15 @@ class LightGenerator(Generator):
         self.last = Conv(channels[-1], image.channels, gain=0.5)
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
-        x = self.entry(z, None).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
-        x = leak(self.norms[0](x, label))
+        x = self.coarsest(z, label)
         for grow, norm in zip(self.grows, self.norms[1:], strict=True):
             x = leak(norm(grow(x), label))
         return self.last(x).tanh()
+
+    def coarsest(self, z: Float[Tensor, "n d"], label: Labels | None) -> Maps:
+        """(n, d) → (n, c, h, w) of the smallest grid."""
+        x = self.entry(z, None).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
+        return leak(self.norms[0](x, label))
 
 
 class Norm(nn.Module):

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
-from limner.models.base import Critic, Entry, Generator, Judgement, Labels, Pictures
-from limner.models.layers import Conv, Grow, Maps, Shrink, leak, pyramid, widths
-from limner.models.light import Norm
+from limner.models.base import Critic, Judgement, Labels, Pictures
+from limner.models.layers import Conv, Maps, Shrink, leak, pyramid, widths
+from limner.models.light import LightGenerator
 
 DECODED = 3
 """Doublings of the decoder for the whole picture."""
@@ -46,13 +46,13 @@ class Excitation(nn.Module):
 
 
 @register
-class SmallGenerator(Generator):
+class SmallGenerator(LightGenerator):
     """The light generator with each fine stage gated by the stage `skip` before it (Liu et al. 2021, section 3.1).
 
     image: shape of what it makes
     latent: prior of its codes
     classes: how many labels it is told, 0 for none
-    width: channels at half size
+    width: channels at full size
     widest: most channels of any stage
     skip: how many stages a gate reaches over; 2 is from 4×4 to 16×16
     """
@@ -62,25 +62,17 @@ class SmallGenerator(Generator):
         image: Image,
         latent: Latent = Gaussian(64),
         classes: int = 0,
-        width: int = 32,
+        width: int = 16,
         widest: int = 256,
         skip: int = 2,
     ) -> None:
-        super().__init__()
-        self.image, self.latent, self.classes, self.skip = image, latent, classes, skip
-        *grids, whole = pyramid(image)
-        grids = grids or [whole]
-        channels = widths(len(grids), width, widest)
-        self.grid = (channels[0], *grids[0])
-        self.entry = Entry(latent, 0, math.prod(self.grid))
-        self.grows = nn.ModuleList(Grow(*s) for s in zip(channels, channels[1:], grids[1:], strict=False))
-        self.norms = nn.ModuleList(Norm(c, classes) for c in channels)
+        super().__init__(image, latent, classes, width, widest)
+        self.skip = skip
+        channels = widths(len(pyramid(image)), width, widest)
         self.gates = nn.ModuleList(Excitation(*pair) for pair in zip(channels, channels[skip:], strict=False))
-        self.last = Grow(channels[-1], image.channels, whole, gain=0.5)
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
-        x = self.entry(z, None).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
-        stages = [leak(self.norms[0](x, label))]
+        stages = [self.coarsest(z, label)]
         for k, (grow, norm) in enumerate(zip(self.grows, self.norms[1:], strict=True), 1):
             x = leak(norm(grow(stages[-1]), label))
             stages.append(self.gates[k - self.skip](x, stages[k - self.skip]) if k >= self.skip else x)

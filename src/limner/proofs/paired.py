@@ -10,7 +10,7 @@ from limner.proofs.planted import baselines, domains, held_out, matched, preserv
 
 @proof
 def paired(bench: Bench) -> Iterator[Row]:
-    """MNIST digits in two colours, each beside itself with hues turned by a third: how exactly is the map learned?
+    """MNIST digits in two colours, each beside itself with hues turned by a third, and how exactly the map is learned.
 
     Trained by recipe paired (distance to the answer + critic of pairs), judged on test images by PSNR to the truth and
     by how many digits a LeNet-5 still reads.

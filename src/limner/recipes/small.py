@@ -14,7 +14,7 @@ def small(facts: Facts) -> Spec:
     See docs/systems/small.md for what it costs and what it gives.
     """
     wide = 2 if facts.device == "cuda" else 1
-    generator = facts.net("SmallGenerator", width=48 * wide, widest=256 * wide)
+    generator = facts.net("SmallGenerator", width=24 * wide, widest=256 * wide)
     planned = run(facts, generator, facts.net("SmallCritic", width=32 * wide, widest=256 * wide))
     penalties = ["R1(1.0)", "R2(1.0)", "SelfReconstruction"]
     return planned | {
