@@ -46,9 +46,7 @@ def source_of(name: str, shared: Path) -> str:
 def trained(source: str, images: Images, held_out: Images, recipe: str, seconds: float, seed: int, out: Path) -> int:
     """Train into `out`; the images seen."""
     facts = Facts(images.image, len(images), len(images.names), "cpu", seed)
-    counts = tuple(int((images.labels == k).sum()) for k in range(len(images.names))) if images.names else ()
-    settings = Settings(plan(recipe, facts), recipe, source, "train", images.fingerprint, images.names, counts,
-                        len(images), Budget(seconds=seconds))  # fmt: skip
+    settings = Settings.of(images, plan(recipe, facts), recipe, Budget(seconds=seconds), source=source)
     seen = 0
     for event in Project.create(out, settings).work(images, held_out):
         if isinstance(event, Finished):
