@@ -123,7 +123,7 @@ def _planted(scene: Scene, count: int, label: Labels | None, seed: int) -> tuple
     return net(z.to(home), own), None if label is None or own is None else torch.cat([label, own])
 
 
-def _answer(standing: Standing, late: Tensor, wanted: Pictures, count: int) -> Inversion:
+def _answer(standing: Standing, late: Tensor, wanted: Pictures, n: int) -> Inversion:
     made = standing.pictures()
     errors = (made - wanted[:, None]).square().flatten(2).mean(2)
     error, best = errors.min(1)
