@@ -163,7 +163,7 @@ def test_what_cannot_be_asked(scene: Scene, files: Path) -> None:
         (Direction("9"), view, "0 to 5"),
         (Direction("grin", str(files / "ways.safetensors")), view, "there are short, smile"),
         (Direction("short", str(files / "ways.safetensors")), view, "2 numbers"),
-        (Direction("x", str(files / "photo.png")), view, "not a file of limner directions"),
+        (Direction("x", str(files / "photo.png")), view, "not a safetensors file of named vectors"),
         (Like(str(files / "none.png"), Squared()), view, "no such file"),
         (Like(str(files / "tall.png"), Squared()), view, "is 9×8"),
         (Like(str(files / "ways.safetensors"), Squared()), view, "not a picture"),

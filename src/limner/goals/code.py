@@ -38,7 +38,7 @@ class Direction(Goal):
     """How far a point is along a direction, in units of the space.
 
     which: number of a coordinate, or the name of a direction in the file
-    file: directions as limner directions writes them; empty for a coordinate
+    file: a safetensors file of named directions, a vector each; empty for a coordinate
     """
 
     which: str = "0"
@@ -67,7 +67,7 @@ def _directions(path: str) -> dict[str, Tensor]:
     try:
         found = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"Direction(file={path!r}): there is no such file; limner directions writes them") from None
+        raise UserError(f"Direction(file={path!r}): there is no such file; give a safetensors file of named vectors") from None
     except (SafetensorError, OSError):
-        raise UserError(f"Direction(file={path!r}): not a file of limner directions") from None
+        raise UserError(f"Direction(file={path!r}): not a safetensors file of named vectors") from None
     return {name: t.float() for name, t in found.items() if t.ndim == 1 and torch.isfinite(t).all()}
