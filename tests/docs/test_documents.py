@@ -82,6 +82,7 @@ SHELVES = {
     "training.md": ("Optimizer", "Augment", "Curve", "Latent", "recipes"),
     "objectives.md": ("Objective", "Game", "Penalty", "Distance", "Likelihood", "Sparsity"),
     "evaluation.md": ("Metric", "Extractor"),
+    "climbing.md": ("Goal", "Ascent"),
 }
 
 each_page = pytest.mark.parametrize("page", [README, CHINESE, *DOCS], ids=lambda page: page.path.name)
@@ -276,6 +277,8 @@ def shortened(words: list[str]) -> list[str]:
             return [*words, "--most", "500"]
         case "train":
             words += ["--images", "512" if "--resume" in words else "256"]
+        case "dream" | "invert":
+            words += ["--steps", "3", "--starts", "3"]
         case "evaluate":
             words += ["-n", "200", "--features", "random"]
         case _:
