@@ -5,10 +5,11 @@ Passes a training's events on and, before each Look, adds a Preview and Scores. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.core.events import Event, Look, Preview, Scores
@@ -30,16 +31,10 @@ class Trained(Protocol):
     def averaged(self) -> nn.ModuleDict: ...
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Where held-out pictures come from; those with an `other` domain can be translated."""
-
-    def at(self, nimg: int, rows: slice | None = None) -> Any: ...
-
-
-def watch_translations(events: Iterable[Event], state: Trained, held_out: Source) -> Iterator[Event]:
+def watch_translations(events: Iterable[Event], state: Trained, held_out: Callable[[], Any]) -> Iterator[Event]:
     """The same events, and before each Look what there is to see of the translators, if there are any.
 
+    `held_out()` gives pictures with an `other` domain, and is asked once there is a translator to try on them.
     The score that picks the best checkpoint is, where answers are known, the mean absolute error, else the kernel
     distance of translated pictures to those of the other domain on fixed random features.
     """
@@ -54,8 +49,8 @@ def watch_translations(events: Iterable[Event], state: Trained, held_out: Source
 class Watch:
     """The same held-out pictures each time."""
 
-    def __init__(self, state: Trained, held_out: Source) -> None:
-        self._state, self._pair = state, held_out.at(0)
+    def __init__(self, state: Trained, held_out: Callable[[], Any]) -> None:
+        self._state, self._pair = state, held_out()
         self._extract, self._distance = build("RandomFeatures", Extractor), build("KernelDistance", Metric)
 
     @torch.no_grad()
@@ -83,6 +78,7 @@ class Watch:
             values["cycle error"] = _error(again, pair.x)
         if pair.matched:
             values["error"] = _error(there, pair.other)
+            values["PSNR"] = float(psnr(there, pair.other).mean())
         return values
 
     def _translated(self, role: str, x: Pictures) -> Pictures | None:
@@ -92,6 +88,12 @@ class Watch:
         net = self._state.averaged[role]
         assert isinstance(net, Translator)
         return torch.cat([net(block) for block in x.split(BLOCK)])
+
+
+def psnr(x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
+    """Peak signal-to-noise ratio in dB, of pictures in the [-1, 1] range; that of equal ones is 100."""
+    squared = (x.float() - y.float()).square().flatten(1).mean(1)
+    return 10 * (4 / squared.clamp_min(4e-10)).log10()
 
 
 def _error(x: Tensor, y: Tensor) -> float:
