@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.core.events import Event, Look, Preview, Scores
-from limner.core.pixels import grid, to_bytes
+from limner.core.pixels import grid, psnr, to_bytes
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
 from limner.models.base import Pictures, Translator
@@ -88,12 +87,6 @@ class Watch:
         net = self._state.averaged[role]
         assert isinstance(net, Translator)
         return torch.cat([net(block) for block in x.split(BLOCK)])
-
-
-def psnr(x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
-    """Peak signal-to-noise ratio in dB, of pictures in the [-1, 1] range; that of equal ones is 100."""
-    squared = (x.float() - y.float()).square().flatten(1).mean(1)
-    return 10 * (4 / squared.clamp_min(4e-10)).log10()
 
 
 def _error(x: Tensor, y: Tensor) -> float:

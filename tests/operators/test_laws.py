@@ -45,7 +45,10 @@ def drawn(n: int = SHAPES) -> Iterator[Tensor]:
     rng, dice = torch.Generator().manual_seed(0), random.Random(0)
     for number in range(n):
         height, width = (1, 1) if number == 0 else (dice.randint(1, 21), dice.randint(1, 21))
-        yield torch.rand(dice.randint(1, 3), dice.randint(1, 4), height, width, generator=rng, dtype=torch.float64) * 2 - 1
+        yield (
+            torch.rand(dice.randint(1, 3), dice.randint(1, 4), height, width, generator=rng, dtype=torch.float64) * 2
+            - 1
+        )
 
 
 def test_every_operator_is_tested() -> None:
@@ -105,7 +108,10 @@ def test_composition_does_the_inner_first_and_is_associative() -> None:
     ("text", "meant"),
     [
         ("Downsample(4) @ Blur(1.5)", Composed(Downsample(4), Blur(1.5))),
-        ("Noise(0.1, 'poisson') @ Grey @ Downsample(2)", Composed(Composed(Noise(0.1, "poisson"), Grey()), Downsample(2))),
+        (
+            "Noise(0.1, 'poisson') @ Grey @ Downsample(2)",
+            Composed(Composed(Noise(0.1, "poisson"), Grey()), Downsample(2)),
+        ),
         ('Mask("m.png")', Mask("m.png")),
         ("Noise(Unknown(0.0, 0.3))", Noise(Unknown(0.0, 0.3))),
         ("Grey", Grey()),
@@ -191,7 +197,9 @@ def test_blurs_are_convolutions(tmp_path: Path) -> None:
     for operator in (Blur(1.3), Blur(motion=6, angle=20.0)):
         theirs = convolve(x[0, 0].numpy(), operator.kernel().numpy(), mode="nearest")
         np.testing.assert_allclose(operator.measure(x)[0, 0], theirs, atol=1e-12)
-    np.testing.assert_allclose(Blur(1.5).measure(x)[0, 0], gaussian_filter(x[0, 0].numpy(), 1.5, mode="nearest"), atol=1e-4)
+    np.testing.assert_allclose(
+        Blur(1.5).measure(x)[0, 0], gaussian_filter(x[0, 0].numpy(), 1.5, mode="nearest"), atol=1e-4
+    )
     point = torch.zeros(1, 1, 15, 15, dtype=torch.float64)
     point[0, 0, 7, 7] = 1
     kernel = np.zeros((3, 5, 1), np.uint8)

@@ -57,7 +57,9 @@ class Restoration(Objective):
     def pairs(self, x: Pictures, seeds: list[int]) -> Pair:
         """What is seen of each picture, and the picture. A row depends on its own seed alone."""
         rows = [self._pair(one[None], seed) for one, seed in zip(x, seeds, strict=True)]
-        seen, whole = (torch.cat(side).contiguous(memory_format=torch.channels_last) for side in zip(*rows, strict=True))
+        seen, whole = (
+            torch.cat(side).contiguous(memory_format=torch.channels_last) for side in zip(*rows, strict=True)
+        )
         return Pair(seen, whole, matched=True)
 
     def _pair(self, x: Pictures, seed: int) -> tuple[Pictures, Pictures]:

@@ -64,7 +64,7 @@ class Blur(Operator):
 def gaussian(sigma: float) -> Float[Tensor, " k"]:
     """A bell up to four standard deviations."""
     radius = max(1, math.ceil(4 * sigma))
-    return torch.exp(-torch.arange(-radius, radius + 1, dtype=torch.float64) ** 2 / (2 * sigma**2))
+    return torch.exp(-(torch.arange(-radius, radius + 1, dtype=torch.float64) ** 2) / (2 * sigma**2))
 
 
 def line(length: float, angle: float, steps: int = 256) -> Kernel:

@@ -47,6 +47,10 @@ class Mask(Operator):
     def measure(self, x: Pictures) -> Measured:
         return x * self.kept(x)
 
+    def guess(self, y: Measured, like: Pictures) -> Pictures:
+        """The picture with 0 where it is missing, whatever a file shows there."""
+        return super().guess(y, like) * self.kept(like)
+
     def kept(self, like: Pictures) -> Keep:
         height, width = like.shape[2:]
         missing = torch.from_numpy(self._missing(height, width))

@@ -17,8 +17,8 @@ from limner.operators.base import Keep, Measured, Operator, Pictures, Unknown, k
 class Noise(Operator):
     """The picture itself, with noise on it.
 
-    level: its standard deviation in the [-1, 1] range (25 of 255 levels is 0.196), of poisson at white; a share of pixels
-    kind: gaussian; poisson, as of counted photons; or salt-and-pepper, where some pixels are black or white
+    level: standard deviation in the [-1, 1] range (25 of 255 levels is 0.196); of poisson at white, or a share of pixels
+    kind: gaussian; poisson, as of counted photons; or salt-and-pepper, that share of pixels black or white
     """
 
     level: float | Unknown = 0.1

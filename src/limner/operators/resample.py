@@ -23,7 +23,7 @@ class Downsample(Operator):
     """A picture reduced; a last row or column that is not whole is averaged over what there is of it.
 
     factor: how many times smaller each side becomes, rounded up
-    kernel: cubic as in Pillow and the literature on super-resolution, or box, the mean of each block, as a sensor has it
+    kernel: cubic, as in Pillow and the literature on super-resolution, or box, the mean of each block, as in a sensor
     """
 
     factor: int = 4
