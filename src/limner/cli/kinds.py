@@ -23,6 +23,8 @@ HOMES = {
     "Divergence": "limner.objectives.divergences",
     "Likelihood": "limner.objectives.likelihoods",
     "Optimizer": "limner.core.optim",
+    "Goal": "limner.goals.base",
+    "Ascent": "limner.explore.ascents",
     "Augment": "limner.augments.base",
     "Latent": "limner.core.latent",
     "Curve": "limner.core.schedule",
