@@ -20,6 +20,7 @@ from limner.core.errors import UserError, unknown
 from limner.core.pixels import Bytes, Image, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build, spec
+from limner.goals.base import Scene
 from limner.models.base import Critic, Encoder, Generator, Model, Translator
 
 Told = NDArray[np.int64] | NDArray[np.float32]
@@ -81,6 +82,11 @@ class Likeness:
     def numbered(self) -> bool:
         """Whether it was told numbers, of which `names` are the names, instead of classes."""
         return bool(self.header.get("counts")) and isinstance(self.header["counts"][0], list)
+
+    @property
+    def scene(self) -> Scene:
+        """What a goal may ask about this model."""
+        return Scene(self.nets, self.names, self.numbered)
 
     def label(self, name: str) -> int:
         """The number of a class given by name or number. Raises UserError when there is none such."""

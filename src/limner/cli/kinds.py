@@ -24,6 +24,8 @@ HOMES = {
     "Divergence": "limner.objectives.divergences",
     "Likelihood": "limner.objectives.likelihoods",
     "Optimizer": "limner.core.optim",
+    "Goal": "limner.goals.base",
+    "Ascent": "limner.explore.ascents",
     "Augment": "limner.augments.base",
     "Operator": "limner.operators.base",
     "Latent": "limner.core.latent",

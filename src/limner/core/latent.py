@@ -39,6 +39,14 @@ class Latent:
         """The nearest typical code."""
         raise NotImplementedError
 
+    def allowed(self, z: Codes) -> Codes:
+        """The nearest code that the prior can give at all, however rarely."""
+        return z
+
+    def log_density(self, z: Codes) -> Float[Tensor, " n"]:
+        """Of a code that the prior can give, in nats, up to a constant. Raises UserError where there is none."""
+        raise UserError(f"{type(self).__name__} codes have no density to move in; Gaussian, Sphere and Uniform have")
+
     def between(self, a: Codes, b: Codes, t: float) -> Codes:
         """The point a share `t` of the way from a to b."""
         return torch.lerp(a, b, t)
@@ -82,6 +90,9 @@ class Gaussian(Latent):
     def project(self, z: Codes) -> Codes:
         return z * (math.sqrt(self.dim) / z.norm(dim=1, keepdim=True).clamp_min(1e-12))
 
+    def log_density(self, z: Codes) -> Float[Tensor, " n"]:
+        return -z.square().sum(1) / 2
+
     def between(self, a: Codes, b: Codes, t: float) -> Codes:
         """Spherical direction (Shoemake 1985), linear radius: exact at both ends."""
         radius = torch.lerp(a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True), t)
@@ -109,6 +120,12 @@ class Sphere(Latent):
 
     def project(self, z: Codes) -> Codes:
         return math.sqrt(self.dim) * _unit(z)
+
+    def allowed(self, z: Codes) -> Codes:
+        return self.project(z)
+
+    def log_density(self, z: Codes) -> Float[Tensor, " n"]:
+        return z.new_zeros(len(z))
 
     def between(self, a: Codes, b: Codes, t: float) -> Codes:
         return math.sqrt(self.dim) * _slerp(_unit(a), _unit(b), t)
@@ -145,6 +162,12 @@ class Uniform(Latent):
     def project(self, z: Codes) -> Codes:
         return z.clamp(-1, 1)
 
+    def allowed(self, z: Codes) -> Codes:
+        return self.project(z)
+
+    def log_density(self, z: Codes) -> Float[Tensor, " n"]:
+        return z.new_zeros(len(z))
+
     def entropy(self) -> float:
         return self.dim * math.log(2)
 
@@ -174,6 +197,9 @@ class Categorical(Latent):
 
     def project(self, z: Codes) -> Codes:
         return (self.scale * one_hot(z.argmax(1), self.dim)).to(z)
+
+    def allowed(self, z: Codes) -> Codes:
+        return self.project(z)
 
     def truncate(self, z: Codes, psi: float) -> Codes:
         """The same codes: no category is nearer to the middle than another."""
@@ -215,6 +241,12 @@ class Mixed(Latent):
 
     def project(self, z: Codes) -> Codes:
         return torch.cat([part.project(own) for part, own in self._cut(z)], 1)
+
+    def allowed(self, z: Codes) -> Codes:
+        return torch.cat([part.allowed(own) for part, own in self._cut(z)], 1)
+
+    def log_density(self, z: Codes) -> Float[Tensor, " n"]:
+        return torch.stack([part.log_density(own) for part, own in self._cut(z)]).sum(0)
 
     def between(self, a: Codes, b: Codes, t: float) -> Codes:
         pairs = zip(self._cut(a), self._cut(b), strict=True)
@@ -277,6 +309,10 @@ class Sparse(Latent):
 
     def project(self, z: Codes) -> Codes:
         return math.sqrt(self.active) * _unit(self._keep(z))
+
+    def allowed(self, z: Codes) -> Codes:
+        """The `active` largest numbers where positive, as they are."""
+        return self._keep(z)
 
     def between(self, a: Codes, b: Codes, t: float) -> Codes:
         """The largest numbers of the straight line, at a linear radius: as sparse as its ends."""

@@ -75,7 +75,8 @@ def check(given: Any, kind: type, where: str = "") -> Spec:
     `given` is a spec, a name (`"Hinge"`) or a call (`"R1(0.5)"`). Raises UserError naming the option.
     """
     if isinstance(given, str):
-        given = parse(given)
+        # a kind may have a way of its own to be typed: goals add and scale
+        given = getattr(kind, "read", parse)(given)
     if isinstance(given, str):
         given = {"is": given}
     if isinstance(given, kind):

@@ -1,0 +1,1 @@
+"""The climbing loop, gradient ascent on a goal, and what is built on it."""

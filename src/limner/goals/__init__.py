@@ -1,0 +1,1 @@
+"""What to climb towards: goals as values that add and scale, one file a family."""
