@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
     from limner.operators.base import Operator
     from limner.restoring.cases import Case, Solver
 
+UNTRAINED = "untrained"
+BLOCK = 16
+"""Pictures restored at once."""
+
 
 @click.command(
     epilog=examples(
         "limner restore runs/restorer noisy/ --out clean/",
         "limner restore runs/filler photos/ --damage 'Mask(\"holes.png\")' --out whole/",
+        "limner restore untrained photo.png --damage 'Mask(\"holes.png\")' --out whole/",
+        "limner restore runs/digits digits --damage 'Mask(half=left)' --simulate --most 8 --out sheet.png",
         "limner restore runs/restorer photos/ --simulate --json --out tried/      damaged first, then compared",
     )
 )
@@ -35,6 +42,9 @@ if TYPE_CHECKING:
 @click.option("--simulate", is_flag=True, help="PICTURES are whole: damage them first, and compare.")
 @click.option("--truth", metavar="PICTURES", help="The whole pictures, of the same names or in the same order.")
 @click.option("--keep", is_flag=True, help="Leave measured pixels as they are, where the damage leaves any.")
+@click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Answers of a generator.")
+@click.option("--starts", type=click.IntRange(1), default=8, show_default=True, help="Climbs for each answer.")
+@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Of each climb.")
 @click.option("--tile", type=click.IntRange(32), default=512, show_default=True, help="Large pictures are cut so.")
 @click.option("--split", default="test", show_default=True, metavar="NAME", help="Which part of the pictures.")
 @click.option("--most", type=click.IntRange(1), metavar="N", help="The first N pictures only.")
@@ -50,6 +60,9 @@ def restore(
     simulate: bool,
     truth: str | None,
     keep: bool,
+    samples: int,
+    starts: int,
+    steps: int,
     tile: int,
     split: str,
     most: int | None,
@@ -58,43 +71,59 @@ def restore(
     device: str,
     as_json: bool,
 ) -> None:
-    """Make good what happened to PICTURES, with MODEL: a restorer that was trained on that damage.
+    """Make good what happened to PICTURES, with MODEL.
 
-    Sizes stay as they are, large pictures are treated tile by tile, transparency and EXIF are kept.
+    MODEL is a restorer that was trained on that damage; or a generator, in whose codes is climbed to pictures that would
+    have been measured like these: several answers, and a picture of where they differ; or the word untrained, for one
+    network fitted to each picture by itself. Sizes stay as they are, large pictures are treated tile by tile,
+    transparency and EXIF are kept.
     """
     if Path(out).suffix.lower() not in ("", ".png"):
         raise UserError(f"--out {out}: write FOLDER/ for single files, or X.png for a sheet")
     if simulate and truth:
         raise UserError(f"--truth {truth}: with --simulate the PICTURES are the truth; leave one of them out")
     load_files(files)
-    solver, operator = _solver(model, damage, tile, pick_device(device))
+    effort = {"samples": samples, "starts": starts, "steps": steps}
+    solver, operator = _solver(model, damage, tile, effort, pick_device(device))
     cases = _cases(pictures, truth, operator, simulate, seed, split, most, solver.channels)
     rows: list[dict[str, Any]] = []
     sheet: list[Any] = []
     with writing(out), progress("restoring") as tick:
-        for number, (whole, case) in enumerate(cases):
-            answer = solver(case).kept(case) if keep else solver(case)
-            made = _written(whole, case, answer, Path(out)) if not Path(out).suffix else Path(out)
-            sheet += [answer.row(case)] if Path(out).suffix else []
-            rows.append({"picture": whole.name, "out": made} | answer.scores(case))
-            tick(number / (number + 1), number + 1)
+        while block := list(islice(cases, BLOCK)):
+            for (whole, case), answer in zip(block, solver([case for _, case in block]), strict=True):
+                answer = answer.kept(case) if keep else answer
+                made = Path(out) if Path(out).suffix else _written(whole, case, answer, Path(out))
+                sheet += [answer.row(case)] if Path(out).suffix else []
+                rows.append({"picture": whole.name, "out": made} | answer.scores(case))
+            tick(len(rows) / (len(rows) + BLOCK), len(rows))
         if sheet:
             _write_sheet(sheet, Path(out))
     _say(rows, out, as_json)
 
 
-def _solver(model: str, damage: str | None, tile: int, device: str) -> tuple[Solver, Operator]:
+def _solver(
+    model: str, damage: str | None, tile: int, effort: dict[str, int], device: str
+) -> tuple[Solver, Operator]:
     """Who restores, and what from: the damage that was asked for, or what the restorer was trained on."""
     from limner.likeness import load
     from limner.operators.base import as_operator
+    from limner.restoring.climbing import ByClimbing
     from limner.restoring.trained import ByTranslator
+    from limner.restoring.untrained import Untrained
 
+    if model == UNTRAINED:
+        if damage is None:
+            raise UserError("untrained: say what happened to the pictures: --damage 'Mask(\"holes.png\")'")
+        return Untrained(), as_operator(damage)
     likeness = load(model, device)
     trained = dict(likeness.header.get("objective") or {}).get("damage")
     chosen = damage if damage is not None else trained
     if chosen is None:
         raise UserError(f"{model} was not trained to restore; say what happened: --damage 'Mask(half=left)'")
-    return ByTranslator(likeness.translator(), tile), as_operator(chosen)
+    if "translator" in likeness.nets:
+        return ByTranslator(likeness.translator(), tile), as_operator(chosen)
+    climbing = ByClimbing(likeness.scene, effort["samples"], effort["starts"], effort["steps"])
+    return climbing, as_operator(chosen)
 
 
 def _cases(
@@ -108,21 +137,20 @@ def _cases(
     channels: int,
 ) -> Iterator[tuple[Whole, Case]]:
     """Each picture with what is known of it."""
-    from itertools import islice
-
     from limner.data.whole import wholes
     from limner.restoring.cases import damaged, given
 
     answers = wholes(truth, split) if truth else None
     for number, whole in enumerate(islice(wholes(pictures, split), most)):
         if simulate:
-            yield whole, damaged(whole.colours, operator, seed, number)
+            yield whole, damaged(whole.colours, operator, seed, number, whole.name)
             continue
         answer = next(answers, None) if answers else None
         if answers and answer is None:
             raise UserError(f"--truth {truth} has fewer pictures than {pictures}; give as many")
         try:
-            yield whole, given(whole.colours, operator, None if answer is None else answer.colours, channels)
+            known = None if answer is None else answer.colours
+            yield whole, given(whole.colours, operator, known, channels, seed, number, whole.name)
         except UserError as error:
             raise UserError(f"{whole.name}: {error}") from None
 
@@ -162,10 +190,8 @@ def _say(rows: list[dict[str, Any]], out: str, as_json: bool) -> None:
         emit({"out": out, "n": len(rows), "mean": means, "pictures": rows})
         return
     if names:
-        body = [
-            [row["picture"], *(f"{row[name]:.3f}" for name in names)] for row in [*rows, means | {"picture": "mean"}]
-        ]
-        table(body, head=("picture", *names))
+        body = [[str(row["picture"]), *(f"{row[name]:.3f}" for name in names)] for row in rows]
+        table([*body, ["mean", *(f"{mean:.3f}" for mean in means.values())]], head=("picture", *names))
     if not rows:
         remark("there was nothing to restore")
     line(out)

@@ -17,8 +17,7 @@ from limner.data.items import Entry, Stack
 from limner.data.sources import choose, locate
 
 MEGAPIXELS = 100
-PLAIN = {"1": "L", "L": "L", "LA": "LA", "La": "LA", "P": "RGBA", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
-PLAIN |= {"RGBa": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB"}
+GREY, COLOUR = ("1", "L", "LA", "La"), ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 KEPT = ("exif", "icc_profile", "dpi")
 
 
@@ -59,7 +58,7 @@ def read(entry: Entry) -> Whole:
     """One encoded picture, turned upright."""
     try:
         with entry.open() as file, Image.open(file) as seen:
-            if seen.mode not in PLAIN:
+            if seen.mode not in GREY + COLOUR:
                 raise UserError(
                     f"{entry.path}: {seen.mode} pictures have more than 8 bits a channel; save it as PNG of 8"
                 )
@@ -67,12 +66,8 @@ def read(entry: Entry) -> Whole:
                 raise UserError(f"{entry.path}: it has more than {MEGAPIXELS} megapixels; cut it up")
             upright = ImageOps.exif_transpose(seen)
             info = {name: upright.info[name] for name in KEPT if name in upright.info}
-            mode = PLAIN[seen.mode]
-            if mode == "RGB" and upright.has_transparency_data:
-                mode = "RGBA"
-            if seen.mode == "P" and not upright.has_transparency_data:
-                mode = "RGB"
-            pixels = np.asarray(upright.convert(mode))
+            mode = "L" if seen.mode in GREY else "RGB"
+            pixels = np.asarray(upright.convert(mode + "A" * upright.has_transparency_data))
     except UnidentifiedImageError:
         raise UserError(f"{entry.path}: not a picture that can be read; save it as PNG or JPEG") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

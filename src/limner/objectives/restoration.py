@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from limner.core.errors import UserError
 from limner.core.moment import Moment
@@ -62,13 +63,13 @@ class Restoration(Objective):
         )
         return Pair(seen, whole, matched=True)
 
-    def _pair(self, x: Pictures, seed: int) -> tuple[Pictures, Pictures]:
+    def _pair(self, x: Pictures, seed: int) -> tuple[Tensor, Tensor]:
         rng = torch.Generator(x.device).manual_seed(seed)
         x = self._part(x, rng)
         damage = self.damage.drawn(rng)
         return damage.guess(damage(x, rng), x), x
 
-    def _part(self, x: Pictures, rng: torch.Generator) -> Pictures:
+    def _part(self, x: Pictures, rng: torch.Generator) -> Float[Tensor, "n c _ _"]:
         """A square of the picture, turned."""
         height, width = x.shape[2:]
         for dim, side in ((2, height), (3, width)):

@@ -6,6 +6,7 @@ Operators compose: `A @ B` does B first. Any object with `A` and `A_adjoint` can
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -16,7 +17,8 @@ from torch import Tensor
 from limner.core.errors import UserError
 from limner.core.spec import build, register
 
-Pictures = Float[Tensor, "n c h w"]
+Pictures = Float[Tensor, "n ..."]
+"""(n, c, h, w), or what another operator measured of them."""
 Measured = Float[Tensor, "n ..."]
 Keep = Float[Tensor, "_ _ h w"]
 Self = TypeVar("Self", bound="Operator")
@@ -89,6 +91,11 @@ class Operator:
         """Height and width of the pictures whose measurements are pictures of this height and width."""
         return height, width
 
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the noise, about, in the [-1, 1] range."""
+        return 0.0
+
     def drawn(self: Self, rng: torch.Generator) -> Self:
         """The same with what is unknown chosen at random."""
         return _replaced(self, lambda value: value.draw(rng))
@@ -131,6 +138,11 @@ class Composed(Operator):
     def unknown(self) -> bool:
         """Whether either has something to be estimated."""
         return self.outer.unknown or self.inner.unknown
+
+    @property
+    def deviation(self) -> float:
+        """Both noises together, as if the outer one left the inner one as it is."""
+        return math.hypot(self.outer.deviation, self.inner.deviation)
 
     def measure(self, x: Pictures) -> Measured:
         return self.outer.measure(self.inner.measure(x))

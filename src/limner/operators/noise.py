@@ -17,7 +17,7 @@ from limner.operators.base import Keep, Measured, Operator, Pictures, Unknown, k
 class Noise(Operator):
     """The picture itself, with noise on it.
 
-    level: standard deviation in the [-1, 1] range (25 of 255 levels is 0.196); of poisson at white, or a share of pixels
+    level: standard deviation in the [-1, 1] range (25 of 255 is 0.196); of poisson at white, or a share of pixels
     kind: gaussian; poisson, as of counted photons; or salt-and-pepper, that share of pixels black or white
     """
 
@@ -43,6 +43,11 @@ class Noise(Operator):
             return 2 * counts / photons - 1
         struck = torch.rand((y.shape[0], 1, *y.shape[2:]), generator=rng, device=y.device)
         return y.masked_fill(struck < level, -1.0).masked_fill(struck < level / 2, 1.0)
+
+    @property
+    def deviation(self) -> float:
+        level = known(self.level)
+        return 2 * level**0.5 if self.kind == "salt-and-pepper" else level
 
     def kept(self, like: Pictures) -> Keep:
         return super().kept(like) + (known(self.level) == 0)

@@ -45,7 +45,7 @@ class Downsample(Operator):
         return height * self.factor, width * self.factor
 
 
-def resized(x: Pictures, size: tuple[int, int], factor: float, kernel: Kernel) -> Float[Tensor, "n c _ _"]:
+def resized(x: Pictures, size: tuple[int, int], factor: float, kernel: Kernel) -> Pictures:
     """Pictures at another size; pixel i of the result lies over pixel factor·(i + ½) - ½."""
     rows, columns = (
         weights(into, out, factor, kernel).to(x) for into, out in zip((x.shape[2], x.shape[3]), size, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -33,6 +34,8 @@ class Case:
     truth: the whole picture, if there is one to compare with
     simulated: whether the damage was made up
     seed: of what is drawn at random in restoring
+    number: the picture's own, which that depends on too
+    name: of the picture
     """
 
     y: Measured
@@ -41,6 +44,8 @@ class Case:
     truth: Pictures | None = None
     simulated: bool = False
     seed: int = 0
+    number: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,22 +91,34 @@ class Answer:
 class Solver(Protocol):
     """Restores cases. `channels` are those of its pictures; 0 for as many as it is given."""
 
-    channels: int
+    @property
+    def channels(self) -> int: ...
 
-    def __call__(self, case: Case) -> Answer: ...
+    def __call__(self, cases: Sequence[Case]) -> list[Answer]: ...
 
 
-def damaged(pixels: Bytes, operator: Operator, seed: int, number: int) -> Case:
+def damaged(pixels: Bytes, operator: Operator, seed: int = 0, number: int = 0, name: str = "") -> Case:
     """A whole picture, damaged: what is Unknown and the noise follow from the seed and the picture's number."""
     x = to_float(pixels[None])
     rng = generator(seed, number, "damage")
     operator = operator.drawn(rng)
     y = operator(x, rng)
-    return Case(y, operator.guess(y, x), operator, x, True, seed)
+    return Case(y, operator.guess(y, x), operator, x, True, seed, number, name)
 
 
-def given(pixels: Bytes, operator: Operator, truth: Bytes | None, channels: int) -> Case:
-    """A picture that is damaged already. Raises UserError when the truth is not what it could have come from."""
+def given(
+    pixels: Bytes,
+    operator: Operator,
+    truth: UInt8[np.ndarray, "_ _ _"] | None = None,
+    channels: int = 0,
+    seed: int = 0,
+    number: int = 0,
+    name: str = "",
+) -> Case:
+    """A picture that is damaged already; `channels` are those of the restored one, 0 for its own.
+
+    Raises UserError when the truth is not what it could have come from.
+    """
     y = to_float(pixels[None])
     if truth is not None:
         like = to_float(truth[None])
@@ -114,7 +131,7 @@ def given(pixels: Bytes, operator: Operator, truth: Bytes | None, channels: int)
     if operator.measure(like).shape != y.shape:
         shapes = ["×".join(map(str, reversed(t.shape[1:]))) for t in (operator.measure(like), y)]
         raise UserError(f"this damage of that picture would give {shapes[0]} numbers, not {shapes[1]}")
-    return Case(y, operator.guess(y, like), operator, None if truth is None else like)
+    return Case(y, operator.guess(y, like), operator, None if truth is None else like, False, seed, number, name)
 
 
 def compared(x: Pictures, y: Pictures) -> dict[str, float]:

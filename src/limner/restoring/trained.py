@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from limner.models.base import Translator
 from limner.restoring.cases import Answer, Case
 from limner.restoring.tiles import Tiles, apply
@@ -17,6 +19,9 @@ class ByTranslator:
     def __init__(self, net: Translator, tile: int = 512) -> None:
         self.net, self.tiles, self.channels = net, Tiles(tile), net.image.channels
 
-    def __call__(self, case: Case) -> Answer:
+    def __call__(self, cases: Sequence[Case]) -> list[Answer]:
+        return [self._restored(case) for case in cases]
+
+    def _restored(self, case: Case) -> Answer:
         home = next(self.net.parameters()).device
         return Answer(apply(self.net, case.seen.to(home), self.tiles).to(case.seen.device))
