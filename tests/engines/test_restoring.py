@@ -1,7 +1,8 @@
-"""Restoring: tiles without seams, answers of a linear generator by their closed form, an untrained prior, whole files."""
+"""Restoring: tiles without seams, a linear generator's closed form, an untrained prior, whole files."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_tiles_show_no_seams(shape: tuple[int, int], free: bool) -> None:
 def test_cuts_cover_everything(length: int, free: bool) -> None:
     pieces = cuts(length, 24, 12, free)
     assert pieces[0][0] == 0 and pieces[-1][1] == length
-    assert all(b[0] < a[1] for a, b in zip(pieces, pieces[1:], strict=False))
+    assert all(b[0] < a[1] for a, b in pairwise(pieces))
     assert not free or all(a % 8 == 0 for a, _ in pieces)
 
 
@@ -156,7 +157,7 @@ def test_given_pictures_know_the_size_of_the_answer() -> None:
     assert given(pixels, Grey(), None, 3).seen.shape == (1, 3, 5, 6)
     truth = np.zeros((18, 21, 1), np.uint8)
     assert given(pixels, Downsample(4), truth).seen.shape == (1, 1, 18, 21)
-    with pytest.raises(UserError, match="would give 6×5×1 numbers, not 6×5×1|numbers, not"):
+    with pytest.raises(UserError, match="numbers, not"):
         given(np.zeros((5, 7, 1), np.uint8), Downsample(4), truth)
 
 

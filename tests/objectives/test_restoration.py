@@ -1,4 +1,4 @@
-"""Restorers in training: pairs row by row, exact resumption, a planted damage undone, and previews of held-out pictures."""
+"""Restorers in training: pairs row by row, exact resumption, a planted damage undone, held-out scores."""
 
 from __future__ import annotations
 

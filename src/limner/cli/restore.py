@@ -73,10 +73,10 @@ def restore(
 ) -> None:
     """Make good what happened to PICTURES, with MODEL.
 
-    MODEL is a restorer that was trained on that damage; or a generator, in whose codes is climbed to pictures that would
-    have been measured like these: several answers, and a picture of where they differ; or the word untrained, for one
-    network fitted to each picture by itself. Sizes stay as they are, large pictures are treated tile by tile,
-    transparency and EXIF are kept.
+    MODEL is a restorer that was trained on that damage; or a generator, in whose codes is climbed to pictures that
+    would have been measured like these: several answers, and a picture of where they differ; or the word untrained,
+    for one network fitted to each picture by itself. Sizes stay as they are, large pictures are treated tile by
+    tile, transparency and EXIF are kept.
     """
     if Path(out).suffix.lower() not in ("", ".png"):
         raise UserError(f"--out {out}: write FOLDER/ for single files, or X.png for a sheet")

@@ -20,7 +20,7 @@ from limner.models.base import Pictures
 from limner.operators.base import Measured, Operator
 
 Bytes = UInt8[np.ndarray, "h w c"]
-WHITE = 0.5
+WHITE = 1.0
 """Standard deviation, in the [-1, 1] range, that is drawn white in a picture of uncertainty."""
 
 
@@ -76,7 +76,7 @@ class Answer:
         return self.samples.std(0, correction=0).mean(0)
 
     def uncertainty(self) -> Bytes:
-        """The spread as a picture, white where it is 0.5 of the [-1, 1] range or more."""
+        """The spread as a picture, white where it is 1 in the [-1, 1] range or more."""
         return (255 * (self.spread() / WHITE).clamp(0, 1)).round().to(torch.uint8).cpu().numpy()[:, :, None]
 
     def row(self, case: Case) -> UInt8[np.ndarray, "n h w c"]:

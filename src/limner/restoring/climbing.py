@@ -9,6 +9,7 @@ prior is chosen). Further answers come from the same climb with noise added to y
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,12 +78,10 @@ class ByClimbing:
         goal = posterior(cases, told, within, self.samples, self.fit, home)
         numbers = [case.number * self.samples + k for case in cases for k in range(self.samples)]
         begin = starts(within, "prior", numbers, self.starts, seed=cases[0].seed)
-        standing = None
-        for standing in climb(
+        views = climb(
             within, goal, begin, steps=self.steps, optimizer=self.optimizer, seed=cases[0].seed, numbers=numbers
-        ):
-            pass
-        assert standing is not None
+        )
+        (standing,) = deque(views, maxlen=1)
         rows = torch.arange(len(numbers), device=standing.winner.device)
         with torch.no_grad():
             x = within.decode(standing.answer)
@@ -161,4 +160,3 @@ def gain(operator: Operator, case: Case) -> float:
     error = torch.randn(case.seen.shape, generator=random_of(0, 0, "gain"))
     zero = torch.zeros_like(case.seen)
     return (operator.measure(zero + 0.1 * error) - operator.measure(zero)).square().mean().sqrt().item() / 0.1
-
