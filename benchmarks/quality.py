@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py digits --for 90s
     python benchmarks/quality.py mnist fashion flowers --for 5m --recipe default textbook --seeds 0 1 2
+    python benchmarks/quality.py                     sums up what the table holds
 
 MNIST, Fashion-MNIST and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built in.
 Recipes take turns on the same machine for the same seconds; nothing else should run. Samples are scored against the
@@ -16,6 +17,7 @@ import platform
 import tempfile
 import time
 from pathlib import Path
+from statistics import mean
 
 import torch
 
@@ -35,7 +37,7 @@ SOURCES = {"mnist": "mnist", "fashion": "fashion-mnist", "flowers": "flowers/flo
 SIZES = {"flowers": (64, 64)}
 WEIGHTS = {"mnist": "weights/mnist-lenet5.safetensors", "flowers": "weights/mobilenet_v2-imagenet-fp16.safetensors"}
 HEAD = ("data", "size", "recipe", "for", "seed", "images", "Fréchet (in-domain)", "floor", "precision", "recall",
-        "Fréchet (weights)", "floor", "machine", "date")  # fmt: skip
+        "Fréchet (weights)", "floor (weights)", "machine", "date")  # fmt: skip
 
 
 def source_of(name: str, shared: Path) -> str:
@@ -46,9 +48,7 @@ def source_of(name: str, shared: Path) -> str:
 def trained(source: str, images: Images, held_out: Images, recipe: str, seconds: float, seed: int, out: Path) -> int:
     """Train into `out`; the images seen."""
     facts = Facts(images.image, len(images), len(images.names), "cpu", seed)
-    counts = tuple(int((images.labels == k).sum()) for k in range(len(images.names))) if images.names else ()
-    settings = Settings(plan(recipe, facts), recipe, source, "train", images.fingerprint, images.names, counts,
-                        len(images), Budget(seconds=seconds))  # fmt: skip
+    settings = Settings.of(images, plan(recipe, facts), recipe, Budget(seconds=seconds), source=source)
     seen = 0
     for event in Project.create(out, settings).work(images, held_out):
         if isinstance(event, Finished):
@@ -89,10 +89,35 @@ def row(name: str, recipe: str, seconds: float, seed: int, shared: Path, out: Pa
     return "| " + " | ".join(cells) + " |"
 
 
+def summary(table: Path) -> str:
+    """Mean, least and most over the seeds of each data set and recipe, as a table of its own."""
+    told = [dict(zip(HEAD, map(str.strip, line.strip("|\n").split("|")), strict=True))
+            for line in table.read_text().splitlines()[2:]]  # fmt: skip
+    shown = ("Fréchet (in-domain)", "floor", "precision", "recall", "Fréchet (weights)")
+    lines = [f"| data | recipe | for | seeds | images | {' | '.join(shown)} |", "|" + " --- |" * (5 + len(shown))]
+    for key in dict.fromkeys((row["data"], row["recipe"], row["for"]) for row in told):
+        rows = [row for row in told if (row["data"], row["recipe"], row["for"]) == key]
+        images = mean(float(row["images"].replace(",", "")) for row in rows)
+        cells = [*key, f"{len(rows)}", f"{images:,.0f}", *(span([row[name] for row in rows]) for name in shown)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def span(cells: list[str]) -> str:
+    """`0.94 mnist`, `0.88 mnist` → `0.91 (0.88–0.94) mnist`."""
+    words = {cell.partition(" ")[2] for cell in cells}
+    numbers = [float(cell.split(" ")[0]) for cell in cells if cell != "–"]
+    if not numbers:
+        return "–"
+    digits = 0 if min(numbers) >= 100 else 2
+    low, middle, high = (f"{x:.{digits}f}" for x in (min(numbers), mean(numbers), max(numbers)))
+    return " ".join([middle, *([f"({low}–{high})"] if low != high else []), *words]).strip()
+
+
 def main() -> None:
     """Fill the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+", choices=["digits", *SOURCES])
+    parser.add_argument("data", nargs="*", metavar="DATA", help=f"of {', '.join(['digits', *SOURCES])}; none to sum up")
     parser.add_argument("--for", dest="seconds", type=lambda text: DURATION.convert(text, None, None), default=300.0)
     parser.add_argument("--recipe", nargs="+", default=["default"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -100,6 +125,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the runs; by default they are thrown away")
     parser.add_argument("--table", type=Path, default=Path(__file__).with_name("quality.md"))
     given = parser.parse_args()
+    if unknown := set(given.data) - {"digits", *SOURCES}:
+        parser.error(f"no data {', '.join(sorted(unknown))}; there are digits, {', '.join(SOURCES)}")
     if not given.table.exists():
         given.table.write_text(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}\n")
     for seed in given.seeds:
@@ -111,6 +138,7 @@ def main() -> None:
                 print(line, flush=True)
                 with given.table.open("a") as table:
                     table.write(line + "\n")
+    print(summary(given.table))
 
 
 if __name__ == "__main__":

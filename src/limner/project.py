@@ -74,6 +74,19 @@ class Settings:
     size: tuple[int, ...] = ()
     """Height and width that pictures are read at; those of the networks where it is empty."""
 
+    @classmethod
+    def of(cls, images: Images, run: Spec, recipe: str, budget: Budget, **more: Any) -> Settings:
+        """Of a run on these pictures; `more` are other fields, such as another source."""
+        told: dict[str, Any] = {
+            "source": images.source,
+            "split": "train",
+            "fingerprint": images.fingerprint,
+            "names": images.names,
+            "counts": images.counts(),
+            "total": len(images),
+        }
+        return cls(run=run, recipe=recipe, budget=budget, **told | more)
+
 
 class Project:
     """One run folder."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,4 +74,18 @@ def test_two_processes_train_one_model(root: Path, blobs: Path, tmp_path: Path) 
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     assert "model.safetensors" in out
+    assert int((tmp_path / "run" / "latest").read_text()) == 640
+
+
+@pytest.mark.slow
+def test_two_machines_train_one_model(root: Path, blobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two launchers that meet at an address, as on two machines with a shared folder."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    line = ("train", blobs, "--out", tmp_path / "run", "--images", "640", "--nodes", 2, *SMALL)
+    for process in [start(root, *line) for _ in range(2)]:
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
     assert int((tmp_path / "run" / "latest").read_text()) == 640

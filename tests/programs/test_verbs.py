@@ -92,11 +92,13 @@ def test_train_mistakes(limner: Limner, blobs: Path, tmp_path: Path, arguments: 
     assert not (tmp_path / "r").exists(), "nothing half-written"
 
 
-def test_one_picture_is_too_few(limner: Limner, blobs: Path, tmp_path: Path) -> None:
-    (tmp_path / "one").mkdir()
-    (tmp_path / "one" / "a.png").write_bytes((blobs / "rose" / "000.png").read_bytes())
-    said = limner("train", tmp_path / "one", "--out", tmp_path / "r")
-    assert said.code == 2 and "2 or more" in said.err
+def test_three_pictures_are_too_few(limner: Limner, blobs: Path, tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    for k in range(3):
+        (tmp_path / "few" / f"{k}.png").write_bytes((blobs / "rose" / f"00{k}.png").read_bytes())
+    said = limner("train", tmp_path / "few", "--out", tmp_path / "r")
+    assert said.code == 2 and "training needs 4 or more" in said.err
+    assert "refuse: 3 are too few" in limner("check", tmp_path / "few").out
     assert not (tmp_path / "r").exists()
 
 
@@ -179,6 +181,10 @@ def test_evaluate_prints_scores_with_what_they_mean(limner: Limner, trained: Pat
     assert {"FrechetDistance", "KernelDistance", "Precision", "Recall", "Density", "Coverage"} <= set(scores)
     assert all(s["n"] == 48 and s["features"] and s["digest"] for s in scores.values())
     assert scores["FrechetDistance"]["value"] > scores["FrechetDistance"]["floor"] > 0
+    asked = "Coverage(k=3), FrechetDistance"
+    few = limner("evaluate", trained, blobs, "--features", "random", "-n", 48, "--metrics", asked, "--json").json
+    assert [s["metric"] for s in few["scores"]] == ["Coverage", "FrechetDistance"]
+    assert few["scores"][1]["value"] == pytest.approx(scores["FrechetDistance"]["value"], rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +196,7 @@ def test_evaluate_prints_scores_with_what_they_mean(limner: Limner, trained: Pat
         (["{trained}", "nowhere"], "nowhere"),
         (["nowhere", "{blobs}"], "nowhere"),
         (["{trained}", "{blobs}", "-n", "3", "--features", "random"], "16"),
+        (["{trained}", "{blobs}", "--metrics", "Coverage,Recal"], "did you mean Recall?"),
     ],
 )
 def test_evaluate_mistakes(limner: Limner, trained: Path, blobs: Path, arguments: list[str], words: str) -> None:

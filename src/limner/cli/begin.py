@@ -44,7 +44,7 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     """A new run folder for the data, with the recipe's plan."""
     from limner.core.spec import load_user_file
     from limner.data.pairs import arrange
-    from limner.project import Project, Settings
+    from limner.project import LEAST, Project, Settings
     from limner.recipes.base import plan
 
     if wish.data is None:
@@ -54,27 +54,15 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     for file in wish.files:
         load_user_file(file)
     images, other = gathered_alike(wish.data, wish.to, wish.size, wish.channels, wish.split)
-    if len(images) < 2:
-        raise UserError(f"{wish.data}: there is 1 picture; training needs 2 or more, better hundreds")
+    if len(images) < LEAST:
+        raise UserError(f"{wish.data}: pictures: {len(images)}; training needs {LEAST} or more, better hundreds")
     recipe = wish.recipe or DEFAULT_RECIPE
     size = images.pixels.shape[1:3]
     domains = domains_of(plan(recipe, facts_of(images, device, wish.seed), wish.assignments))
     images = arrange(images, domains, other)
-    counts = images.counts()
-    facts = facts_of(images, device, wish.seed)
-    settings = Settings(
-        run=plan(recipe, facts, wish.assignments),
-        recipe=recipe,
-        source=wish.data,
-        split=wish.split,
-        fingerprint=images.fingerprint,
-        names=images.names,
-        counts=counts,
-        total=len(images),
-        budget=_budget(wish),
-        to=wish.to,
-        size=size,
-    )
+    run = plan(recipe, facts_of(images, device, wish.seed), wish.assignments)
+    where = {"source": wish.data, "split": wish.split, "to": wish.to, "size": size}
+    settings = Settings.of(images, run, recipe, _budget(wish), **where)
     return Project.create(wish.out, settings, wish.files), images
 
 

@@ -45,12 +45,13 @@ def check(
     """
     from limner.cli.trial import attempt
     from limner.data.doctor import contact_sheet, examine
+    from limner.project import LEAST
     from limner.recipes.base import plan
 
     images = gathered(data, size, None, split or "train")
     found = examine(data, split or "train", size)
     facts = facts_of(images, pick_device(device), seed)
-    tried = attempt(plan(DEFAULT_RECIPE, facts), images, facts.device) if len(images) > 1 else None
+    tried = attempt(plan(DEFAULT_RECIPE, facts), images, facts.device) if len(images) >= LEAST else None
     if out is not None:
         from limner.core.pixels import save_png
 
@@ -110,7 +111,7 @@ def _print(found: Checkup, report: dict[str, Any], tried: Trial | None) -> None:
         _rest(len(found.images.troubles) - SHOWN)
     line("\nlimner train would:")
     if tried is None:
-        line("  refuse: one picture is too few")
+        line(f"  refuse: {report['count']} are too few pictures")
         return
     span = duration(report["count"] * tried.epochs / tried.images_per_second)
     chosen = [("make", f"{image} pictures"), ("use recipe", DEFAULT_RECIPE), ("run at about", tried.words)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from limner.core.events import Event
     from limner.data.images import Images
     from limner.likeness import Likeness
+    from limner.metrics.base import Metric
 
 
 @click.command(
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
         "limner evaluate model.safetensors photos/ -n 2k",
         "limner evaluate runs/demo digits --features random         quick, without training a network",
         "limner evaluate runs/demo digits --features inception.safetensors",
+        "limner evaluate runs/demo digits --metrics FrechetDistance,Coverage      these alone; limner list Metric",
         "limner evaluate runs/demo digits --json | jq '.scores[] | {metric, value, floor}'",
     )
 )
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     metavar="NAME|FILE",
     help="in-domain (trained once on DATA, then cached), random, inception, or a file of weights.",
 )
+@click.option("--metrics", metavar="A,B,…", help="Scores, as `limner list Metric` names them. Default: seven.")
 @click.option("--split", metavar="NAME", help="The real pictures. Default: test, or train where there is no test.")
 @with_flag
 @device_flag
@@ -47,6 +51,7 @@ def evaluate(
     data: str,
     count: int,
     features: str,
+    metrics: str | None,
     split: str | None,
     files: tuple[str, ...],
     device: str,
@@ -57,13 +62,16 @@ def evaluate(
 
     Each score comes with a 95 % interval and with the floor: what real pictures score against other real ones.
     """
-    from limner.evaluate import Scored, table
+    from limner.core.spec import build
+    from limner.evaluate import DEFAULT, Scored, table
     from limner.likeness import load
+    from limner.metrics.base import Metric
 
     load_files(files)
+    chosen = tuple(build(m, Metric) for m in (_split(metrics) if metrics else DEFAULT))
     likeness = load(model, pick_device(device))
     real, train = _pictures(data, likeness, split)
-    last = _scored(likeness, real, train, features, count, seed)
+    last = _scored(likeness, real, train, features, chosen, count, seed)
     if not isinstance(last, Scored):
         raise UserError(f"{model}: the evaluation ended without scores")
     if as_json:
@@ -87,8 +95,19 @@ def _pictures(data: str, likeness: Likeness, split: str | None) -> tuple[Images,
     return real, gathered(data, size, image.channels, "train") if "train" in there else None
 
 
+def _split(listed: str) -> list[str]:
+    """`KernelDistance, Precision(k=5, rows=10)` → its two items: commas inside brackets part nothing."""
+    return [item.strip() for item in re.split(r",(?![^(]*\))", listed) if item.strip()]
+
+
 def _scored(
-    likeness: Likeness, real: Images, train: Images | None, features: str, count: int, seed: int
+    likeness: Likeness,
+    real: Images,
+    train: Images | None,
+    features: str,
+    metrics: tuple[Metric, ...],
+    count: int,
+    seed: int,
 ) -> Event | None:
     """The last event of an evaluation; its progress is shown."""
     from limner import evaluate as engine
@@ -107,7 +126,14 @@ def _scored(
 
     with progress("scoring") as tick:
         for last in engine.evaluate(
-            draw, real, extractor=extractor, n=count, other=train, seed=seed, device=likeness.device
+            draw,
+            real,
+            extractor=extractor,
+            n=count,
+            other=train,
+            metrics=metrics,
+            seed=seed,
+            device=likeness.device,
         ):
             if isinstance(last, Progress):
                 tick(last.share, last.nimg)

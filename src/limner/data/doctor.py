@@ -19,6 +19,9 @@ FLAT = 2.0
 """Standard deviation in grey levels below which a picture is called near-empty."""
 TILE = 72
 GAP = 4
+FONTS = ("NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "wqy-zenhei.ttc",
+         "wqy-microhei.ttc", "simhei.ttf", "Arial Unicode.ttf", "DejaVuSans.ttf")  # fmt: skip
+"""Fonts with Chinese on Linux, Windows and macOS, where Pillow looks for them by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,14 +65,16 @@ def contact_sheet(images: Images, rows: int = 10, columns: int = 12) -> NDArray[
     """uint8 (H, W, c): one labelled row a class where there are classes, else pictures spread evenly over the data."""
     groups = _rows(images, rows, columns)
     tile = _tile(images)
-    margin = _margin([name for name, _ in groups])
+    names = [name for name, _ in groups]
+    font = _font("".join(names))
+    margin = 2 * GAP + math.ceil(max(font.getlength(name) for name in names)) if any(names) else 0
     columns = max(len(members) for _, members in groups)
     height, width = tile
     sheet = Pillow.new("RGB", (margin + columns * (width + GAP) + GAP, len(groups) * (height + GAP) + GAP), (128,) * 3)
     draw = ImageDraw.Draw(sheet)
     for row, (name, members) in enumerate(groups):
         top = GAP + row * (height + GAP)
-        draw.text((GAP, top + height // 2), name, fill="white", font=ImageFont.load_default(14), anchor="lm")
+        draw.text((GAP, top + height // 2), name, fill="white", font=font, anchor="lm")
         for column, index in enumerate(members):
             sheet.paste(_thumbnail(images.pixels[index], tile), (margin + GAP + column * (width + GAP), top))
     return np.asarray(sheet)
@@ -106,9 +111,14 @@ def _thumbnail(pixels: NDArray[np.uint8], tile: Size) -> Pillow.Image:
     return Pillow.fromarray(fitted(picture, tile, 3))
 
 
-def _margin(names: list[str]) -> int:
-    font = ImageFont.load_default(14)
-    return 2 * GAP + math.ceil(max(font.getlength(name) for name in names)) if any(names) else 0
+def _font(text: str) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own, which has Latin, Greek and Cyrillic; for other scripts the first of FONTS that is installed."""
+    for name in FONTS if max(text, default="") >= "\u0590" else ():
+        try:
+            return ImageFont.truetype(name, 14)
+        except OSError:
+            continue
+    return ImageFont.load_default(14)
 
 
 def _statistics(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[int, ...]]:

@@ -132,8 +132,7 @@ class Bench:
         if (folder / "run.json").exists():
             project = Project.open(folder)
         else:
-            source, names, counts = self.source(data), images.names, images.counts()
-            settings = Settings(run, recipe, source, "train", images.fingerprint, names, counts, len(images), budget)
+            settings = Settings.of(images, run, recipe, budget, source=self.source(data))
             project = Project.create(folder, settings)
         for event in project.work(images):
             if (share := getattr(event, "share", None)) is not None:
