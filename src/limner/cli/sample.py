@@ -206,20 +206,11 @@ def _folder_name(names: tuple[str, ...], label: int) -> str:
 
 
 def _write_walk(likeness: Likeness, path: Path, seed: int, label: str | None, truncation: float) -> Path:
-    from limner.core.pixels import enlarge, picture
+    from limner.core.pixels import enlarge, save_gif
 
-    frames: list[Any] = []
+    frames: list[NDArray[np.uint8]] = []
     with progress("walking") as tick:
         for image in likeness.walk(seed=seed, label=label, truncation=truncation):
-            frames.append(picture(enlarge(image, max(1, 256 // max(image.shape[:2])))))
+            frames.append(enlarge(image, max(1, 256 // max(image.shape[:2]))))
             tick(min(len(frames) / 120, 1.0), len(frames))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        frames[0].save(
-            temporary, "GIF", save_all=True, append_images=frames[1:], duration=WALK_MILLISECONDS, loop=0, disposal=2
-        )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return save_gif(frames, path, WALK_MILLISECONDS)
