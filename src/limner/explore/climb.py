@@ -101,8 +101,9 @@ def climb(
 ) -> Iterator[Standing]:
     """Climb towards a goal from points (B, R, d), in the space z, w or pixels; yields `steps` + 1 standings at most.
 
-    `label` is what the generator is told, one a target or one a row. `numbers` are the targets' own, which their randomness depends
-    on; without them they are counted. Raises UserError where the goal is not a number, or has no gradient to climb.
+    `label` is what the generator is told, one a target or one a row. `numbers` are the targets' own, which their
+    randomness depends on; without them they are counted. Raises UserError where the goal is not a number, or has no
+    gradient to climb.
     """
     if not isinstance(scene, Space):
         scene = space(scene if isinstance(scene, Scene) else Scene({"generator": scene}), within, label)
