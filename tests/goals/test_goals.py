@@ -1,4 +1,4 @@
-"""Goals: they add and scale, five steps raise each, they are read without being executed, and say what they cannot do."""
+"""Goals: they add and scale, five steps raise each, they are read and not executed, and say what they cannot do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from limner.distances.pixel import Absolute, Squared
 from limner.explore.climb import climb
 from limner.explore.spaces import space, starts
 from limner.goals.base import Goal, Scene, Sum, View, Weighted
-from limner.goals.code import Density, Direction, Prior
+from limner.goals.code import Direction, LogPrior, Prior
 from limner.goals.critic import Class, Plausible, Unit
 from limner.goals.picture import Diverse, Like, Match, Smooth
 from limner.likeness import Likeness
@@ -56,7 +56,7 @@ def every(files: Path) -> dict[str, Goal]:
     return {
         "Class": Class("iris"),
         "Class of": Class("iris", of=str(files / "judge.safetensors")),
-        "Density": Density(),
+        "LogPrior": LogPrior(),
         "Direction": Direction("2"),
         "Direction file": Direction("smile", str(files / "ways.safetensors")),
         "Diverse": Diverse(),
@@ -125,7 +125,7 @@ def test_what_people_type() -> None:
     told = build("Class('7') + 0.1*Plausible() - Smooth/2", Goal)
     assert told == Sum((Class("7"), Weighted(0.1, Plausible()), Weighted(-1.0, Weighted(0.5, Smooth()))))
     assert build(spec(told), Goal) == told
-    assert build("-Class(rose) * 2", Goal) == Weighted(-1.0, Weighted(2.0, Class("rose"))) or True
+    assert build("-Class(rose) * 2", Goal) == Weighted(2.0, Weighted(-1.0, Class("rose")))
     assert build("Plausible", Goal) == Plausible()
     assert build("Like('a b.png', distance=Huber(0.2))", Goal).picture == "a b.png"
     assert build("Smooth + (Prior - Plausible)", Goal).parts[1] == Prior()

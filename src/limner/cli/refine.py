@@ -34,7 +34,7 @@ def refined(
 
     scene = likeness.scene
     scene.critic  # noqa: B018  (says at once that there is none)
-    goal = build("Plausible + Density", Goal)
+    goal = build("Plausible + LogPrior", Goal)
     z = likeness.codes(count, seed).to(likeness.device)
     parts: list[NDArray[np.uint8]] = []
     with progress("refining") as tick:

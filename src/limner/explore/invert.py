@@ -113,17 +113,17 @@ def _check(x: Pictures, within: Space) -> None:
 
 
 @torch.no_grad()
-def _planted(scene: Scene, n: int, label: Labels | None, seed: int) -> tuple[Pictures, Labels | None]:
+def _planted(scene: Scene, count: int, label: Labels | None, seed: int) -> tuple[Pictures, Labels | None]:
     """Pictures that the model made itself, and the labels of all targets."""
     net = scene.generator
     home = next(net.parameters())
-    drawn = [net.latent.sample(1, random_of(seed, k, "planted")) for k in range(n)]
+    drawn = [net.latent.sample(1, random_of(seed, k, "planted")) for k in range(count)]
     z = torch.cat([torch.empty(0, net.latent.dim), *drawn])
-    own = None if label is None else label[torch.arange(n, device=label.device) % len(label)]
+    own = None if label is None else label[torch.arange(count, device=label.device) % len(label)]
     return net(z.to(home), own), None if label is None or own is None else torch.cat([label, own])
 
 
-def _answer(standing: Standing, late: Tensor, wanted: Pictures, n: int) -> Inversion:
+def _answer(standing: Standing, late: Tensor, wanted: Pictures, count: int) -> Inversion:
     made = standing.pictures()
     errors = (made - wanted[:, None]).square().flatten(2).mean(2)
     error, best = errors.min(1)
