@@ -18,6 +18,8 @@ from limner.train import Player, Run
 KINDS = kinds() | {"Player": Player}
 # what a class needs that has no default
 GIVEN: dict[str, Any] = {"image": Image(1, 8, 8), "start": 1.0, "end": 0.5, "outer": Noise(0.2), "inner": Blur(2.0)}
+GIVEN |= {"parts": ("Smooth", "Prior"), "weight": 2.0, "goal": "Smooth", "name": "rose"}
+GIVEN |= {"picture": "photo.png", "distance": "Squared"}
 MEMBERS = [
     pytest.param(kind, cls, id=f"{kind.__name__}-{name}")
     for kind in KINDS.values()

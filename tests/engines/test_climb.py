@@ -100,8 +100,8 @@ def test_lbfgs_is_superlinear() -> None:
 
 def test_cmaes_converges_linearly_without_gradients() -> None:
     pytest.importorskip("cma")
-    found = bowl(CMAES(0.5), 250)
-    assert found.best.item() > -1e-12
+    found = bowl(CMAES(0.5), 140)
+    assert found.best.item() > -1e-6
 
 
 def test_langevin_has_its_known_variance() -> None:
@@ -256,3 +256,22 @@ def test_what_cannot_be_climbed_is_said() -> None:
         space(Scene({"generator": PlainGenerator(IMAGE)}))
     if pytest.importorskip("cma"):
         assert last(scene(), Steps(), z, within="pixels", hold="free", optimizer="CMAES", steps=5).best > 8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_thousand_planted_codes_of_a_dcgan() -> None:
+    """≥ 99 % of 1,000 codes are found again to < 1e-3, the starts that have not arrived given up as others do."""
+    from limner.core.spec import build
+
+    torch.manual_seed(0)
+    net = build("DCGANGenerator", Generator, image=Image(1, 28, 28)).eval().requires_grad_(False)
+    world, found = Scene({"generator": net}), 0
+    for first in range(0, 1000, 50):
+        numbers = list(range(first, first + 50))
+        codes = [net.latent.sample(1, generator(5, number, "planted")) for number in numbers]
+        y = net(torch.cat(codes))
+        z = starts(space(world), "prior", numbers, 4)
+        done = last(world, Match(y), z, steps=300, stop=Stop(target=-5e-4), numbers=numbers)
+        found += int((-done.best.amax(1) < 1e-3).sum())
+    assert found >= 990

@@ -70,7 +70,7 @@ def evaluate(
     load_files(files)
     chosen = tuple(build(m, Metric) for m in (_split(metrics) if metrics else DEFAULT))
     likeness = load(model, pick_device(device))
-    real, train = _pictures(data, likeness, split)
+    real, train = pictures_of(data, likeness, split)
     last = _scored(likeness, real, train, features, chosen, count, seed)
     if not isinstance(last, Scored):
         raise UserError(f"{model}: the evaluation ended without scores")
@@ -82,7 +82,7 @@ def evaluate(
         remark(f"note: {note}")
 
 
-def _pictures(data: str, likeness: Likeness, split: str | None) -> tuple[Images, Images | None]:
+def pictures_of(data: str, likeness: Likeness, split: str | None) -> tuple[Images, Images | None]:
     """The real pictures in the model's shape, and the training split if that is another."""
     image = likeness.image
     size = image.height, image.width

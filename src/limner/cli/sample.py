@@ -35,6 +35,7 @@ GRID_SIDE = 512
         "limner sample model.safetensors -n 10k --seed 1 --out samples.npz",
         "limner sample runs/demo -n 500 --truncation 0.7 --out folder/",
         "limner sample runs/demo --walk walk.gif",
+        "limner sample runs/demo --refine 25 --against digits --out refined.png",
         "limner sample runs/vae --reconstruct photos/ --out pairs.png",
     )
 )
@@ -53,6 +54,11 @@ GRID_SIDE = 512
 @click.option(
     "--reconstruct", metavar="DATA", help="Instead: rows of its pictures, each above what the model makes of it."
 )
+@click.option("--refine", "steps", type=click.IntRange(1), metavar="N", help="N Langevin steps up the critic's logit.")
+@click.option("--rate", type=float, default=0.01, show_default=True, metavar="X", help="Size of such a step.")
+@click.option("--reject", is_flag=True, help="Instead: draw again what the critic finds unlikely.")
+@click.option("--against", metavar="DATA", help="Real pictures, to measure whether --refine or --reject helped.")
+@click.option("--features", default="in-domain", show_default=True, metavar="NAME|FILE", help="As of limner evaluate.")
 @with_flag
 @seed_flag
 @device_flag
@@ -65,6 +71,11 @@ def sample(
     out: str | None,
     walk: str | None,
     reconstruct: str | None,
+    steps: int | None,
+    rate: float,
+    reject: bool,
+    against: str | None,
+    features: str,
     files: tuple[str, ...],
     seed: int,
     device: str,
@@ -77,10 +88,12 @@ def sample(
         raise UserError(f"--walk {walk}: a walk is a GIF; write --walk {Path(walk).stem or 'walk'}.gif")
     if reconstruct is not None and (walk is not None or Path(out or "").suffix.lower() != ".png"):
         raise UserError("--reconstruct makes a grid of pairs: give it --out pairs.png, and no --walk")
+    asked = _asked(steps, rate, reject, against, out, reconstruct, truncation)
     from limner.likeness import load
 
     load_files(files)
     likeness = load(model, pick_device(device))
+    told: dict[str, Any] = {}
     written: list[Path] = []
     if out is not None and reconstruct is not None:
         pairs = _reconstruct(likeness, reconstruct, count)
@@ -89,6 +102,8 @@ def sample(
     elif out is not None:
         labels = likeness.labels(count, seed, label)
         images = _draw(likeness, count, seed, labels, truncation)
+        if asked:
+            images, labels, told = _better(likeness, images, labels, seed, label, steps, rate, against, features)
         with writing(out):
             written.append(_write(images, labels, likeness.names, out, in_columns=label == "all"))
     if walk is not None:
@@ -96,10 +111,47 @@ def sample(
             written.append(_write_walk(likeness, Path(walk), seed, label, truncation))
     result: dict[str, Any] = {"out": written, "n": count, "seed": seed, "label": label, "image": str(likeness.image)}
     if as_json:
-        emit(result)
+        emit(result | ({"refined": told} if told else {}))
         return
+    if told:
+        from limner.cli.refine import say
+
+        say(told)
     for path in written:
         line(f"{path}")
+
+
+def _asked(
+    steps: int | None, rate: float, reject: bool, against: str | None, out: str | None, pairs: str | None, psi: float
+) -> bool:
+    """Whether the critic is asked. Raises UserError for what does not go together."""
+    if steps is not None and reject:
+        raise UserError("--refine and --reject are two ways to the same end; choose one")
+    if steps is None and not reject:
+        if against is not None:
+            raise UserError("--against measures --refine or --reject; to measure plain samples: limner evaluate")
+        return False
+    if rate <= 0:
+        raise UserError(f"--rate {rate:g}: give a number above 0, such as 0.01")
+    if out is None or pairs is not None or psi != 1:
+        raise UserError("--refine and --reject make samples: give --out, and neither --reconstruct nor --truncation")
+    return True
+
+
+def _better(
+    likeness: Likeness, images: NDArray[np.uint8], labels: Told | None, seed: int, label: str | None,
+    steps: int | None, rate: float, against: str | None, features: str,
+) -> tuple[NDArray[np.uint8], Told | None, dict[str, Any]]:  # fmt: skip
+    """What the critic makes of the samples, and what that changed."""
+    from limner.cli import refine
+
+    share = None
+    if steps is not None:
+        made, own = refine.refined(likeness, len(images), seed, labels, steps, rate), labels
+    else:
+        made, own, share = refine.accepted(likeness, len(images), seed, label)
+    told = refine.compare(likeness, images, made, (labels, own), against, features, seed)
+    return made, own, told | {"kept": share}
 
 
 def _draw(
@@ -206,20 +258,11 @@ def _folder_name(names: tuple[str, ...], label: int) -> str:
 
 
 def _write_walk(likeness: Likeness, path: Path, seed: int, label: str | None, truncation: float) -> Path:
-    from limner.core.pixels import enlarge, picture
+    from limner.core.pixels import enlarge, save_gif
 
-    frames: list[Any] = []
+    frames: list[NDArray[np.uint8]] = []
     with progress("walking") as tick:
         for image in likeness.walk(seed=seed, label=label, truncation=truncation):
-            frames.append(picture(enlarge(image, max(1, 256 // max(image.shape[:2])))))
+            frames.append(enlarge(image, max(1, 256 // max(image.shape[:2]))))
             tick(min(len(frames) / 120, 1.0), len(frames))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        frames[0].save(
-            temporary, "GIF", save_all=True, append_images=frames[1:], duration=WALK_MILLISECONDS, loop=0, disposal=2
-        )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return save_gif(frames, path, WALK_MILLISECONDS)

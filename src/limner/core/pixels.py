@@ -6,6 +6,7 @@ Inside Limner an image is float (n, c, h, w) in [-1, 1]; on disk and in `data/` 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,4 +100,19 @@ def save_png(array: Bytes, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture(array).save(temporary, "PNG")
     temporary.replace(path)
+    return path
+
+
+def save_gif(frames: Sequence[Bytes], path: str | Path, milliseconds: int = 60, hold: int = 0) -> Path:
+    """Write uint8 pictures (h, w, c) as a film that begins again, whole or not at all; the last one may be held."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first, *more = (picture(frame) for frame in frames)
+    spans = [milliseconds] * len(more) + [milliseconds + hold]
+    try:
+        first.save(temporary, "GIF", save_all=True, append_images=more, duration=spans, loop=0, disposal=2)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return path

@@ -18,8 +18,8 @@ from limner.core.errors import UserError
 from limner.core.optim import Optimizer
 from limner.core.spec import Spec
 from limner.explore.ascents import Ascent, Place, Points, Walk, ascent, seeds
-from limner.explore.spaces import Hold, Space, space
-from limner.goals.base import Goal, Scene, View
+from limner.explore.spaces import Hold, Space, a_row_each, space
+from limner.goals.base import Goal, Scene, Sum, View, Weighted
 from limner.models.base import Generator, Labels
 
 
@@ -52,6 +52,8 @@ class Standing:
     best: the highest value of each row so far
     codes: where that was
     done: which targets are
+    within: the space that is climbed
+    label: what the generator is told, one a row
     """
 
     step: int
@@ -80,8 +82,7 @@ class Standing:
     def pictures(self, z: Float[Tensor, "b r d"] | None = None) -> Float[Tensor, "b r c h w"]:
         """What the best points of all rows, or others in their place, look like."""
         z = self.codes if z is None else z
-        label = None if self.label is None else self.label.repeat_interleave(z.shape[1], 0)
-        return self.within.decode(z.flatten(0, 1), label).unflatten(0, z.shape[:2])
+        return self.within.decode(z.flatten(0, 1), self.label).unflatten(0, z.shape[:2])
 
 
 def climb(
@@ -100,8 +101,9 @@ def climb(
 ) -> Iterator[Standing]:
     """Climb towards a goal from points (B, R, d), in the space z, w or pixels; yields `steps` + 1 standings at most.
 
-    `label` is what the generator is told, one a target. `numbers` are the targets' own, which their randomness depends
-    on; without them they are counted. Raises UserError where the goal is not a number, or has no gradient to climb.
+    `label` is what the generator is told, one a target or one a row. `numbers` are the targets' own, which their
+    randomness depends on; without them they are counted. Raises UserError where the goal is not a number, or has no
+    gradient to climb.
     """
     if not isinstance(scene, Space):
         scene = space(scene if isinstance(scene, Scene) else Scene({"generator": scene}), within, label)
@@ -129,8 +131,9 @@ class _Crowd:
     """All rows of a climb: what they look like, the best they have been, and which of them still climb."""
 
     def __init__(self, within: Space, goal: Goal, start: Tensor, hold: Hold, label: Labels | None) -> None:
-        self.within, self.goal, self.how, self.told = within, goal, hold, label
+        self.within, self.goal, self.how = within, goal, hold
         b, r, _ = start.shape
+        self.told = a_row_each(label, b, r)
         self.starts, self.looks, self.began = r, 0, time.monotonic()
         self.items = torch.arange(b, device=start.device).repeat_interleave(r)
         self.rows = torch.arange(b * r, device=start.device)
@@ -146,7 +149,7 @@ class _Crowd:
     def view(self, z: Points) -> View:
         """Rows that still climb, at these points."""
         item = self.items[self.rows]
-        label = None if self.told is None else self.told[item]
+        label = None if self.told is None else self.told[self.rows]
         x = self.within.decode(z, label)
         return View(x, z, item, self.starts, self.within.latent, self.within.scene, label)
 
@@ -223,3 +226,19 @@ class _Patience:
         if stop.target is not None:
             crowd.done |= (crowd.best >= stop.target).unflatten(0, (-1, crowd.starts)).any(1)
         return bool(crowd.done.all()) or 0 < stop.seconds <= time.monotonic() - crowd.began
+
+
+@torch.no_grad()
+def terms(standing: Standing, goal: Goal) -> dict[str, Float[Tensor, " n"]]:
+    """What each part of a goal gives the best points of all rows, before its weight."""
+    b, r, _ = standing.codes.shape
+    label = standing.label
+    item = torch.arange(b, device=standing.codes.device).repeat_interleave(r)
+    within, z = standing.within, standing.codes.flatten(0, 1)
+    view = View(within.decode(z, label), z, item, r, within.latent, within.scene, label)
+    found: dict[str, Tensor] = {}
+    for part in goal.parts if isinstance(goal, Sum) else (goal,):
+        bare = part.goal if isinstance(part, Weighted) else part
+        avoided = isinstance(part, Weighted) and part.weight < 0
+        found[f"{type(bare).__name__}{' (avoided)' if avoided else ''}"] = bare(view)
+    return found

@@ -168,8 +168,13 @@ def starts(
         if how == "mean":
             z = _near_middle(drawn, z)
     flat = z.flatten(0, 1)
-    told = None if label is None else label.repeat_interleave(each, 0)
+    told = a_row_each(label, len(numbers), each)
     return within.of_codes(flat, told).unflatten(0, z.shape[:2]).to(home)
+
+
+def a_row_each(label: Labels | None, targets: int, each: int) -> Labels | None:
+    """Labels of targets as labels of rows; those of rows as they are."""
+    return label.repeat_interleave(each, 0) if label is not None and len(label) == targets else label
 
 
 def _near_middle(latent: Latent, z: Float[Tensor, "b r d"]) -> Float[Tensor, "b r d"]:

@@ -160,7 +160,10 @@ def _expression(node: ast.expr) -> Any:
         case ast.UnaryOp(op=ast.USub(), operand=inner):
             return _scaled(-1.0, _expression(inner))
         case ast.Call() | ast.Name():
-            return parse(ast.unparse(node))
+            found = parse(ast.unparse(node))
+            if isinstance(found, str) and not found.isidentifier():
+                raise ValueError(found)
+            return found
         case _:
             raise ValueError(ast.dump(node))
 
@@ -177,5 +180,8 @@ def _scaled(weight: float | None, goal: Any) -> Spec:
 
 
 def _number(node: ast.expr) -> float | None:
-    value = parse(ast.unparse(node))
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        return None
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

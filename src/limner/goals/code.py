@@ -25,7 +25,7 @@ class Prior(Goal):
 
 @register
 @dataclass(frozen=True)
-class Density(Goal):
+class LogPrior(Goal):
     """Log-density of the prior up to a constant, in nats: what sampling needs, where `Prior` suits climbing."""
 
     def __call__(self, view: View) -> Float[Tensor, " n"]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
-from limner.models.base import Encoder, Entry, Generator, Inference, Labels, Pictures
+from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
 
 
 @register
@@ -56,3 +56,20 @@ class LinearEncoder(Encoder):
         self.image, self.latent, self.classes = image, latent, classes
         self.body = nn.Flatten()
         self.head = Inference(image.size, latent, classes)
+
+
+@register
+class LogisticCritic(Critic):
+    """Logistic regression: a logit, and one a class, are weighted sums of the pixels.
+
+    image: shape of what it judges
+    classes: how many labels it is told or names, 0 for none
+    """
+
+    def __init__(self, image: Image, classes: int = 0) -> None:
+        super().__init__()
+        self.image, self.classes = image, classes
+        self.head = Judgement(image.size, classes)
+
+    def features(self, x: Pictures) -> Float[Tensor, "n d"]:
+        return x.flatten(1)

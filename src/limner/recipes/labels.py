@@ -56,3 +56,10 @@ def supervised(facts: Facts) -> Spec:
         "nets": {"critic": planned["nets"]["critic"]},
         "players": {"critic": planned["players"]["critic"]},
     }
+
+
+@recipe
+def logistic(facts: Facts) -> Spec:
+    """Logistic regression from pixels to labels: the plainest classifier, whose weights are pictures. Needs labels."""
+    planned = {name: value for name, value in supervised(facts).items() if name not in ("augment", "labelled")}
+    return planned | {"nets": {"critic": facts.net("LogisticCritic")}}

@@ -1,0 +1,79 @@
+"""Cost of climbing: a step for 64 targets from 8 starts each, beside 512 plain decodes there and back, and a loop.
+
+    python benchmarks/climb.py [--family DCGAN] [--side 28] [--steps 5]
+
+Times are of the processor, not of the clock, on one thread: other programs do not disturb them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from limner.core.pixels import Image
+from limner.core.rng import generator
+from limner.core.spec import build
+from limner.explore.climb import climb
+from limner.explore.spaces import space, starts
+from limner.goals.base import Scene
+from limner.goals.picture import Match
+from limner.models.base import Generator
+
+TARGETS, STARTS = 64, 8
+ALONE = 6
+"""Rows that the loop is timed on; it would take all of them one after the other."""
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--family", default="DCGAN")
+    asked.add_argument("--side", type=int, default=28)
+    asked.add_argument("--channels", type=int, default=1)
+    asked.add_argument("--steps", type=int, default=5)
+    said = asked.parse_args()
+    torch.set_num_threads(1)
+    image = Image(said.channels, said.side, said.side)
+    net = build(f"{said.family}Generator", Generator, image=image).eval().requires_grad_(False)
+    scene, numbers = Scene({"generator": net}), list(range(TARGETS))
+    y = net(net.latent.sample(TARGETS, generator(1)))
+    z = starts(space(scene), "prior", numbers, STARTS)
+    rows = z.flatten(0, 1)
+
+    def plain() -> None:
+        given = rows.clone().requires_grad_()
+        torch.autograd.grad((net(given) - y.repeat_interleave(STARTS, 0)).square().mean(), given)
+
+    def batch(steps: int) -> None:
+        for _ in climb(scene, Match(y), z, steps=steps):
+            pass
+
+    def alone(steps: int) -> None:
+        for k in range(ALONE):
+            for _ in climb(scene, Match(y[k : k + 1]), z[k : k + 1, :1], steps=steps):
+                pass
+
+    plain()
+    once = statistics.median(seconds(plain) for _ in range(3))
+    together = (seconds(lambda: batch(said.steps)) - seconds(lambda: batch(1))) / (said.steps - 1)
+    alone(1)
+    by_row = (seconds(lambda: alone(4 * said.steps)) - seconds(lambda: alone(1))) / (4 * said.steps - 1)
+    looped = by_row / ALONE * TARGETS * STARTS
+    weights = sum(p.numel() for p in net.parameters()) / 1e6
+    print(f"{said.family}, {image}, {weights:.2f} M weights, torch {torch.__version__}, one thread, Adam")
+    print(f"512 plain decodes there and back  {once:8.3f} s")
+    print(f"a step of 64 targets × 8 starts   {together:8.3f} s   {together / once:.2f} of it (to be at most 2)")
+    print(f"the same, one row after the other {looped:8.3f} s   {looped / together:.1f} times as long (at least 5)")
+
+
+def seconds(do: Callable[[], object]) -> float:
+    began = time.process_time()
+    do()
+    return time.process_time() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What the verbs that climb share: their options, and the loop with a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from limner.cli.show import progress
+from limner.cli.values import DURATION
+from limner.core.errors import UserError
+
+if TYPE_CHECKING:
+    from limner.core.optim import Optimizer
+    from limner.explore.ascents import Ascent
+    from limner.explore.climb import Standing, Stop
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def optimizer_flags(steps: int) -> Callable[[F], F]:
+    """--steps, --optimizer, --rate, and when to stop before the last step."""
+
+    def decorate(verb: F) -> F:
+        for option in reversed(_options(steps)):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
+def _options(steps: int) -> list[Callable[[Any], Any]]:
+    return [
+        click.option("--steps", type=click.IntRange(0), default=steps, show_default=True, help="Most steps."),
+        click.option(
+            "--optimizer",
+            default="Adam",
+            show_default=True,
+            metavar="NAME",
+            help='SGD, "SGD(1.0, momentum=0.9)", AdaGrad, RMSprop, Adam, LBFGS, CMAES, Langevin.',
+        ),
+        click.option("--rate", type=float, metavar="X", help="Learning rate, falling to a tenth."),
+        click.option("--until", type=float, metavar="VALUE", help="Stop a climb whose value is so high."),
+        click.option("--patience", type=click.IntRange(0), default=0, metavar="N", help="Stop after N vain steps."),
+        click.option("--for", "span", type=DURATION, metavar="TIME", help="Stop after so long, 30s or 5m."),
+    ]
+
+
+def rule_of(optimizer: str, rate: float | None) -> Optimizer | Ascent:
+    """What --optimizer and --rate mean."""
+    from limner.explore.ascents import ascent
+
+    if rate is not None and rate <= 0:
+        raise UserError(f"--rate {rate:g}: give a number above 0, such as 0.1")
+    return ascent(optimizer, rate)
+
+
+def stop_of(until: float | None, patience: int, span: float | None) -> Stop:
+    """What --until, --patience and --for mean."""
+    from limner.explore.climb import Stop
+
+    return Stop(until, patience, seconds=span or 0.0)
+
+
+def watched(climb: Iterator[Standing], steps: int, title: str = "climbing") -> Iterator[Standing]:
+    """The same standings, under a progress bar."""
+    with progress(title) as tick:
+        for standing in climb:
+            tick(standing.step / max(steps, 1), standing.looks * standing.values.numel())
+            yield standing
