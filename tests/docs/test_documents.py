@@ -82,6 +82,7 @@ SHELVES = {
     "training.md": ("Optimizer", "Augment", "Curve", "Latent", "recipes"),
     "objectives.md": ("Objective", "Game", "Penalty", "Distance", "Likelihood", "Sparsity"),
     "evaluation.md": ("Metric", "Extractor"),
+    "restoring.md": ("Operator",),
 }
 
 each_page = pytest.mark.parametrize("page", [README, CHINESE, *DOCS], ids=lambda page: page.path.name)
@@ -209,7 +210,7 @@ def test_both_languages_say_the_same() -> None:
 
 @pytest.mark.parametrize(("name", "shelves"), SHELVES.items(), ids=list(SHELVES))
 def test_everything_in_the_catalogue_is_described(name: str, shelves: tuple[str, ...]) -> None:
-    pages = [ROOT / "docs" / name, *sorted((ROOT / "docs" / "systems").glob("*.md"))]
+    pages = [ROOT / "docs" / name, ROOT / "docs" / "restoring.md", *sorted((ROOT / "docs" / "systems").glob("*.md"))]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     for shelf in shelves:
         for thing in recipes() if shelf == "recipes" else catalog(kind(shelf)):
@@ -276,6 +277,8 @@ def shortened(words: list[str]) -> list[str]:
             return [*words, "--most", "500"]
         case "train":
             words += ["--images", "512" if "--resume" in words else "256"]
+        case "restore":
+            words += ["--most", "1", "--steps", "3", "--split", "test"]
         case "evaluate":
             words += ["-n", "200", "--features", "random"]
         case _:
