@@ -20,7 +20,7 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
         upper.plot(*_smooth(points), label=name, linewidth=1.2)
     upper.set_ylabel("loss (running mean)")
     scores = _series(history, "Scores", "values")
-    for name in [n for n in scores if n != "kernel distance"]:
+    for name in [n for n in scores if n not in ("kernel distance", "PSNR")]:
         lower.plot(*zip(*scores[name], strict=True), label=name, linewidth=1.2, marker=".", alpha=0.8)
     lower.set_ylim(-0.1, 1.5)
     lower.set_ylabel("coverage, diversity, gap (standard deviations)")
@@ -28,7 +28,8 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
         right = lower.twinx()
         distance = zip(*scores["kernel distance"], strict=True)
         right.plot(*distance, color="black", marker=".", label="kernel distance (log scale)")
-        right.set_yscale("log")
+        if any(value > 0 for _, value in scores["kernel distance"]):  # unbiased, it may be below 0 throughout
+            right.set_yscale("log")
         right.set_ylabel("kernel distance")
     lower.set_xlabel("images seen")
     for axis in figure.axes:

@@ -18,6 +18,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from limner.core import parallel, store
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
 from limner.core.pixels import enlarge, save_png
+from limner.core.rng import generator
 from limner.core.spec import Spec, build, load_user_file
 from limner.curve import draw_curve
 from limner.data.images import Images
@@ -38,7 +40,7 @@ from limner.data.labels import repeated, thinned
 from limner.data.pairs import BATCHES
 from limner.journal import Journal
 from limner.monitor import monitor
-from limner.train import Budget, GaveUp, Run, State, check, train
+from limner.train import Budget, GaveUp, Run, Source, State, check, train
 from limner.translations import watch_translations
 
 KEPT = 2
@@ -170,7 +172,8 @@ class Project:
             self._delete_old()
             sampled = run.objective.sampled
             watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed, sampled=sampled)
-            watched = watch_translations(watched, state, source(held_out, min(256, len(held_out)), run.seed, device))
+            tried = partial(_tried, run, source(held_out, min(256, len(held_out)), run.seed, device))
+            watched = watch_translations(watched, state, tried)
             yield from self._keep(watched, state, run)
 
     def _keep(self, events: Iterator[Event], state: State, run: Run) -> Iterator[Event]:
@@ -279,6 +282,11 @@ class Project:
             for folder in damaged:
                 shutil.rmtree(aside := folder.with_name(f"{folder.name}.damaged"), ignore_errors=True)
                 folder.rename(aside)
+
+
+def _tried(run: Run, held_out: Source) -> Any:
+    """What translators are tried on at each look."""
+    return run.objective.shown(held_out.at(0), generator(run.seed, 0, "held-out damage"))
 
 
 def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArray[np.int64], Images]:

@@ -5,14 +5,14 @@ Passes a training's events on and, before each Look, adds a Preview and Scores. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from limner.core.events import Event, Look, Preview, Scores
-from limner.core.pixels import grid, to_bytes
+from limner.core.pixels import grid, psnr, to_bytes
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
 from limner.models.base import Pictures, Translator
@@ -30,16 +30,10 @@ class Trained(Protocol):
     def averaged(self) -> nn.ModuleDict: ...
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Where held-out pictures come from; those with an `other` domain can be translated."""
-
-    def at(self, nimg: int, rows: slice | None = None) -> Any: ...
-
-
-def watch_translations(events: Iterable[Event], state: Trained, held_out: Source) -> Iterator[Event]:
+def watch_translations(events: Iterable[Event], state: Trained, held_out: Callable[[], Any]) -> Iterator[Event]:
     """The same events, and before each Look what there is to see of the translators, if there are any.
 
+    `held_out()` gives pictures with an `other` domain, and is asked once there is a translator to try on them.
     The score that picks the best checkpoint is, where answers are known, the mean absolute error, else the kernel
     distance of translated pictures to those of the other domain on fixed random features.
     """
@@ -54,8 +48,8 @@ def watch_translations(events: Iterable[Event], state: Trained, held_out: Source
 class Watch:
     """The same held-out pictures each time."""
 
-    def __init__(self, state: Trained, held_out: Source) -> None:
-        self._state, self._pair = state, held_out.at(0)
+    def __init__(self, state: Trained, held_out: Callable[[], Any]) -> None:
+        self._state, self._pair = state, held_out()
         self._extract, self._distance = build("RandomFeatures", Extractor), build("KernelDistance", Metric)
 
     @torch.no_grad()
@@ -83,6 +77,7 @@ class Watch:
             values["cycle error"] = _error(again, pair.x)
         if pair.matched:
             values["error"] = _error(there, pair.other)
+            values["PSNR"] = float(psnr(there, pair.other).mean())
         return values
 
     def _translated(self, role: str, x: Pictures) -> Pictures | None:

@@ -14,12 +14,13 @@ LAYERS = (
     {"core", "lessons"},
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
-    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve", "translations"},
+    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve", "translations"}
+    | {"restoring"},
     {"project", "recipes"},
     {"cli", "studio", "proofs", "verify"},
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]
-ALLOWED_SIDEWAYS = {("goals", "operators")}
+ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators")}
 CORE_MAY_IMPORT = {"torch", "numpy", "jaxtyping", "safetensors"}
 CORE_MAY_IMPORT_LATE = CORE_MAY_IMPORT | {"PIL"}
 STANDARD = __import__("sys").stdlib_module_names

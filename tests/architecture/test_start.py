@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib", "PIL", "rich")
-VERBS = ("check", "train", "sample", "dream", "invert", "translate", "evaluate", "baseline", "verify", "list")
+VERBS = ("check", "train", "sample", "dream", "invert", "restore", "translate")
+VERBS += ("evaluate", "baseline", "verify", "list")
 
 
 def children_seconds() -> float:

@@ -11,11 +11,13 @@ from limner.cli.kinds import kinds, summary, type_name, typed
 from limner.core.pixels import Image
 from limner.core.spec import build, catalog, check, options, parse, spec
 from limner.objectives.base import Objective
+from limner.operators.blur import Blur
+from limner.operators.noise import Noise
 from limner.train import Player, Run
 
 KINDS = kinds() | {"Player": Player}
 # what a class needs that has no default
-GIVEN: dict[str, Any] = {"image": Image(1, 8, 8), "start": 1.0, "end": 0.5}
+GIVEN: dict[str, Any] = {"image": Image(1, 8, 8), "start": 1.0, "end": 0.5, "outer": Noise(0.2), "inner": Blur(2.0)}
 GIVEN |= {"parts": ("Smooth", "Prior"), "weight": 2.0, "goal": "Smooth", "name": "rose"}
 GIVEN |= {"picture": "photo.png", "distance": "Squared"}
 MEMBERS = [

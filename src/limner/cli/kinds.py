@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Literal, Union, get_args, get_origin
 
 from limner.core.errors import unknown
+from limner.core.spec import parse
 
 HOMES = {
     "Generator": "limner.models.base",
@@ -26,6 +27,7 @@ HOMES = {
     "Goal": "limner.goals.base",
     "Ascent": "limner.explore.ascents",
     "Augment": "limner.augments.base",
+    "Operator": "limner.operators.base",
     "Latent": "limner.core.latent",
     "Curve": "limner.core.schedule",
     "Metric": "limner.metrics.base",
@@ -62,7 +64,9 @@ def typed(value: Any) -> str:
         return f"[{', '.join(map(typed, value))}]"
     if value is None or isinstance(value, bool):
         return str(value).lower()
-    return str(value)
+    # a name may stand bare; a path or nothing at all is quoted
+    bare = not isinstance(value, str) or (value.isidentifier() and parse(value) == value)
+    return str(value) if bare else repr(value)
 
 
 def type_name(declared: Any) -> str:

@@ -32,7 +32,7 @@ def listing(what: str | None, files: tuple[str, ...], as_json: bool) -> None:
     """List what can be chosen: networks, objectives, metrics, recipes, ...
 
     KIND is one of Generator, Encoder, Critic, Translator, Distance, Objective, Game, Penalty, Optimizer, Augment,
-    Latent, Curve, Metric, Extractor, Baseline, Completer or recipes; NAME is any one thing of them.
+    Operator, Latent, Curve, Metric, Extractor, Baseline, Completer or recipes; NAME is any one thing of them.
     """
     from limner.core.spec import load_user_file
 

@@ -164,7 +164,9 @@ def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
     line(f"model    {folder / 'model.safetensors'}")
     line(f"samples  {folder / 'preview.png'}")
     line(f"curve    {folder / 'curve.png'}")
-    if "translator" in project.settings.run["nets"]:
+    if "damage" in project.settings.run["objective"]:
+        line(f"next     limner restore {folder} PICTURES --out {folder / 'restored'}/")
+    elif "translator" in project.settings.run["nets"]:
         line(f"next     limner translate {folder} PICTURES --out {folder / 'translated'}/")
     else:
         line(f"next     limner sample {folder} -n 64 --out {folder / 'grid.png'}")

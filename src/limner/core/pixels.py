@@ -61,6 +61,12 @@ def to_bytes(x: Float[Tensor, "n c h w"]) -> Bytes:
     return scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
+def psnr(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Peak signal-to-noise ratio in dB, of pictures in the [-1, 1] range; that of equal ones is 100."""
+    squared = (x.float() - y.float()).square().flatten(1).mean(1)
+    return 10 * (4 / squared.clamp_min(4e-10)).log10()
+
+
 def grid(images: Bytes, columns: int | None = None, gap: int = 2) -> Bytes:
     """uint8 (n, h, w, c) → one picture (H, W, c), row by row, on a mid-grey ground."""
     n, h, w, c = images.shape

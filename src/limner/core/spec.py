@@ -28,6 +28,9 @@ Spec = dict[str, Any]
 
 _classes: dict[str, type] = {}
 
+COMPOSED = "Composed"
+"""The class that `A @ B` is short for."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -146,7 +149,7 @@ def override(base: Spec, assignment: str, kind: type) -> Spec:
 
 
 def parse(text: str) -> Any:
-    """A value as people type it: numbers, names, `true`, `none`, `[a, b]`, `Name(1, key=2)`."""
+    """A value as people type it: numbers, names, `true`, `none`, `[a, b]`, `Name(1, key=2)`, `A(1) @ B`."""
     try:
         return _literal(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError):
@@ -294,6 +297,8 @@ def _literal(node: ast.expr) -> Any:
         case ast.Call(func=ast.Name(id=name)):
             positional = {"*": [_literal(a) for a in node.args]} if node.args else {}
             return {"is": name} | positional | {str(k.arg): _literal(k.value) for k in node.keywords}
+        case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+            return {"is": COMPOSED, "*": [_literal(left), _literal(right)]}
         case _:
             raise ValueError(ast.dump(node))
 

@@ -67,7 +67,7 @@ def _directions(path: str) -> dict[str, Tensor]:
     try:
         found = load_file(path)
     except FileNotFoundError:
-        raise UserError(f"Direction(file={path!r}): there is no such file; give a safetensors file of named vectors") from None
+        raise UserError(f"Direction(file={path!r}): no such file; give a safetensors file of named vectors") from None
     except (SafetensorError, OSError):
         raise UserError(f"Direction(file={path!r}): not a safetensors file of named vectors") from None
     return {name: t.float() for name, t in found.items() if t.ndim == 1 and torch.isfinite(t).all()}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -47,6 +48,10 @@ class Objective:
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """Terms per sample; their sum is minimised and each mean is logged."""
         raise NotImplementedError
+
+    def shown(self, batch: Examples, rng: torch.Generator) -> Examples:
+        """What a translator is tried on, of held-out pictures: pairs, where the objective makes them itself."""
+        return batch
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         """Put weights back where they must be, after the turn's step."""

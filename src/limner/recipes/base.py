@@ -66,7 +66,8 @@ def recipes() -> dict[str, Recipe]:
 def plan(name: str, facts: Facts, assignments: tuple[str, ...] = ()) -> Spec:
     """The checked spec of a Run: a recipe with `option=value` assignments applied in order.
 
-    `generator.width=32` is short for `nets.generator.width=32`, `lr=2e-4` for every player's rate.
+    `generator.width=32` is short for `nets.generator.width=32`, `lr=2e-4` for every player's rate, `damage=…` for the
+    objective's.
     Raises UserError for an unknown recipe, option or value.
     """
     known = recipes()
@@ -93,6 +94,8 @@ def _spelled_out(assignment: str, run: Spec, facts: Facts) -> list[str]:
         return [f"nets.{path}={value}({told})"]
     if kind:
         return [f"nets.{assignment}"]
+    if path.partition(".")[0] == "damage":
+        return [f"objective.{assignment}"]
     if path == "lr":
         return [f"players.{turn}.optimizer.{assignment}" for turn in run["players"]]
     return [assignment]

@@ -1,0 +1,197 @@
+"""`limner restore`: damaged pictures made good, by a restorer, by climbing in a generator's codes, or untrained."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
+from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from limner.data.whole import Whole
+    from limner.operators.base import Operator
+    from limner.restoring.cases import Case, Solver
+
+UNTRAINED = "untrained"
+BLOCK = 16
+"""Pictures restored at once."""
+
+
+@click.command(
+    epilog=examples(
+        "limner restore runs/restorer noisy/ --out clean/",
+        "limner restore runs/filler photos/ --damage 'Mask(\"holes.png\")' --out whole/",
+        "limner restore untrained photo.png --damage 'Mask(\"holes.png\")' --out whole/",
+        "limner restore runs/digits digits --damage 'Mask(half=left)' --simulate --most 8 --out sheet.png",
+        "limner restore runs/restorer photos/ --simulate --json --out tried/      damaged first, then compared",
+    )
+)
+@click.argument("model", metavar="MODEL")
+@click.argument("pictures", metavar="PICTURES")
+@click.option(
+    "--out", required=True, metavar="FOLDER/|X.png", help="A PNG each, or one sheet of what was seen and made."
+)
+@click.option("--damage", metavar="OPERATOR", help="What happened to them, as 'Downsample(4) @ Blur(1.5)'.")
+@click.option("--simulate", is_flag=True, help="PICTURES are whole: damage them first, and compare.")
+@click.option("--truth", metavar="PICTURES", help="The whole pictures, of the same names or in the same order.")
+@click.option("--keep", is_flag=True, help="Leave measured pixels as they are, where the damage leaves any.")
+@click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Answers of a generator.")
+@click.option("--starts", type=click.IntRange(1), default=8, show_default=True, help="Climbs for each answer.")
+@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Of each climb.")
+@click.option("--tile", type=click.IntRange(32), default=512, show_default=True, help="Large pictures are cut so.")
+@click.option("--split", default="test", show_default=True, metavar="NAME", help="Which part of the pictures.")
+@click.option("--most", type=click.IntRange(1), metavar="N", help="The first N pictures only.")
+@seed_flag
+@with_flag
+@device_flag
+@json_flag
+def restore(
+    model: str,
+    pictures: str,
+    out: str,
+    damage: str | None,
+    simulate: bool,
+    truth: str | None,
+    keep: bool,
+    samples: int,
+    starts: int,
+    steps: int,
+    tile: int,
+    split: str,
+    most: int | None,
+    seed: int,
+    files: tuple[str, ...],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Make good what happened to PICTURES, with MODEL.
+
+    MODEL is a restorer that was trained on that damage; or a generator, in whose codes is climbed to pictures that
+    would have been measured like these: several answers, and a picture of where they differ; or the word untrained,
+    for one network fitted to each picture by itself. Sizes stay as they are, large pictures are treated tile by
+    tile, transparency and EXIF are kept.
+    """
+    if Path(out).suffix.lower() not in ("", ".png"):
+        raise UserError(f"--out {out}: write FOLDER/ for single files, or X.png for a sheet")
+    if simulate and truth:
+        raise UserError(f"--truth {truth}: with --simulate the PICTURES are the truth; leave one of them out")
+    load_files(files)
+    effort = {"samples": samples, "starts": starts, "steps": steps}
+    solver, operator = _solver(model, damage, tile, effort, pick_device(device))
+    cases = _cases(pictures, truth, operator, simulate, seed, split, most, solver.channels)
+    rows: list[dict[str, Any]] = []
+    sheet: list[Any] = []
+    with writing(out), progress("restoring") as tick:
+        while block := list(islice(cases, BLOCK)):
+            for (whole, case), answer in zip(block, solver([case for _, case in block]), strict=True):
+                answer = answer.kept(case) if keep else answer
+                made = Path(out) if Path(out).suffix else _written(whole, case, answer, Path(out))
+                sheet += [answer.row(case)] if Path(out).suffix else []
+                rows.append({"picture": whole.name, "out": made} | answer.scores(case))
+            tick(len(rows) / (len(rows) + BLOCK), len(rows))
+        if sheet:
+            _write_sheet(sheet, Path(out))
+    _say(rows, out, as_json)
+
+
+def _solver(
+    model: str, damage: str | None, tile: int, effort: dict[str, int], device: str
+) -> tuple[Solver, Operator]:
+    """Who restores, and what from: the damage that was asked for, or what the restorer was trained on."""
+    from limner.likeness import load
+    from limner.operators.base import as_operator
+    from limner.restoring.climbing import ByClimbing
+    from limner.restoring.trained import ByTranslator
+    from limner.restoring.untrained import Untrained
+
+    if model == UNTRAINED:
+        if damage is None:
+            raise UserError("untrained: say what happened to the pictures: --damage 'Mask(\"holes.png\")'")
+        return Untrained(), as_operator(damage)
+    likeness = load(model, device)
+    trained = dict(likeness.header.get("objective") or {}).get("damage")
+    chosen = damage if damage is not None else trained
+    if chosen is None:
+        raise UserError(f"{model} was not trained to restore; say what happened: --damage 'Mask(half=left)'")
+    if "translator" in likeness.nets:
+        return ByTranslator(likeness.translator(), tile), as_operator(chosen)
+    climbing = ByClimbing(likeness.scene, effort["samples"], effort["starts"], effort["steps"])
+    return climbing, as_operator(chosen)
+
+
+def _cases(
+    pictures: str,
+    truth: str | None,
+    operator: Operator,
+    simulate: bool,
+    seed: int,
+    split: str,
+    most: int | None,
+    channels: int,
+) -> Iterator[tuple[Whole, Case]]:
+    """Each picture with what is known of it."""
+    from limner.data.whole import wholes
+    from limner.restoring.cases import damaged, given
+
+    answers = wholes(truth, split) if truth else None
+    for number, whole in enumerate(islice(wholes(pictures, split), most)):
+        if simulate:
+            yield whole, damaged(whole.colours, operator, seed, number, whole.name)
+            continue
+        answer = next(answers, None) if answers else None
+        if answers and answer is None:
+            raise UserError(f"--truth {truth} has fewer pictures than {pictures}; give as many")
+        try:
+            known = None if answer is None else answer.colours
+            yield whole, given(whole.colours, operator, known, channels, seed, number, whole.name)
+        except UserError as error:
+            raise UserError(f"{whole.name}: {error}") from None
+
+
+def _written(whole: Whole, case: Case, answer: Any, folder: Path) -> Path:
+    """Files of one picture: the answer under its name, and beside it what was seen where that was made up."""
+    from limner.core.pixels import to_bytes
+    from limner.data.whole import named, write
+
+    path = named(whole, folder)
+    for number, one in enumerate(to_bytes(answer.samples)):
+        write(whole, one, path if number == 0 else path.with_name(f"{path.stem}-{number + 1}.png"))
+    if len(answer.samples) > 1:
+        write(whole, answer.uncertainty(), path.with_name(f"{path.stem}-uncertainty.png"))
+    if case.simulated:
+        write(whole, to_bytes(case.seen)[0], path.with_name(f"{path.stem}-seen.png"))
+    return path
+
+
+def _write_sheet(rows: list[Any], path: Path) -> None:
+    """Each picture's row: what was seen, the answers, how sure they are, the truth."""
+    import numpy as np
+
+    from limner.core.pixels import enlarge, grid, save_png
+
+    if len({row.shape for row in rows}) > 1:
+        raise UserError(f"--out {path}: these pictures have several sizes; write FOLDER/ for single files")
+    drawn = grid(np.concatenate(rows), len(rows[0]))
+    save_png(enlarge(drawn, max(1, 512 // max(drawn.shape[:2]))), path)
+
+
+def _say(rows: list[dict[str, Any]], out: str, as_json: bool) -> None:
+    """The table, or JSON of it with the means."""
+    names = [name for name in (rows[0] if rows else {}) if name not in ("picture", "out")]
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in names}
+    if as_json:
+        emit({"out": out, "n": len(rows), "mean": means, "pictures": rows})
+        return
+    if names:
+        body = [[str(row["picture"]), *(f"{row[name]:.3f}" for name in names)] for row in rows]
+        table([*body, ["mean", *(f"{mean:.3f}" for mean in means.values())]], head=("picture", *names))
+    if not rows:
+        remark("there was nothing to restore")
+    line(out)

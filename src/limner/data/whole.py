@@ -1,0 +1,103 @@
+"""Pictures at their own size, with what belongs to them: transparency, EXIF, colour profile; and written back so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from limner.core.errors import UserError
+from limner.core.pixels import picture
+from limner.data.items import Entry, Stack
+from limner.data.sources import choose, locate
+
+MEGAPIXELS = 100
+GREY, COLOUR = ("1", "L", "LA", "La"), ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+KEPT = ("exif", "icc_profile", "dpi")
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """One picture.
+
+    name: its path inside the source
+    colours: grey or colour
+    alpha: how opaque each pixel is, where the picture says
+    info: EXIF and colour profile, as Pillow takes them
+    """
+
+    name: str
+    colours: UInt8[np.ndarray, "h w c"]
+    alpha: UInt8[np.ndarray, "h w"] | None = None
+    info: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def wholes(source: str, split: str = "train") -> Iterator[Whole]:
+    """The pictures of a source, each at its own size and upright.
+
+    Raises UserError for one that cannot be read.
+    """
+    found = locate(source)
+    opened = found.open()
+    pictures = choose(found, opened, split if opened.splits else "train").pictures
+    if isinstance(pictures, Stack):
+        for number in range(len(pictures.values)):
+            pixels = pictures.rows(number, number + 1)[0]
+            yield _split(f"{number:06d}.png", pixels, {})
+        return
+    for entry in pictures:
+        yield read(entry)
+
+
+def read(entry: Entry) -> Whole:
+    """One encoded picture, turned upright."""
+    try:
+        with entry.open() as file, Image.open(file) as seen:
+            if seen.mode not in GREY + COLOUR:
+                raise UserError(
+                    f"{entry.path}: {seen.mode} pictures have more than 8 bits a channel; save it as PNG of 8"
+                )
+            if seen.width * seen.height > MEGAPIXELS * 1_000_000:
+                raise UserError(f"{entry.path}: it has more than {MEGAPIXELS} megapixels; cut it up")
+            upright = ImageOps.exif_transpose(seen)
+            info = {name: upright.info[name] for name in KEPT if name in upright.info}
+            mode = "L" if seen.mode in GREY else "RGB"
+            pixels = np.asarray(upright.convert(mode + "A" * upright.has_transparency_data))
+    except UnidentifiedImageError:
+        raise UserError(f"{entry.path}: not a picture that can be read; save it as PNG or JPEG") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{entry.path}: damaged: {str(error).partition(chr(10))[0]}") from None
+    return _split(entry.path, pixels.reshape(*pixels.shape[:2], -1), info)
+
+
+def write(whole: Whole, colours: UInt8[np.ndarray, "h w c"], path: Path) -> Path:
+    """New colours with the old one's transparency and EXIF, as PNG; transparency grows with the picture."""
+    pixels = colours
+    if whole.alpha is not None:
+        size = (colours.shape[1], colours.shape[0])
+        alpha = Image.fromarray(whole.alpha).resize(size, Image.Resampling.BICUBIC)
+        pixels = np.concatenate([colours, np.asarray(alpha)[:, :, None]], 2)
+    info = {k: v for k, v in whole.info.items() if k != "icc_profile" or colours.shape[2] == whole.colours.shape[2]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    picture(pixels).save(temporary, "PNG", **info)
+    temporary.replace(path)
+    return path
+
+
+def named(whole: Whole, folder: Path) -> Path:
+    """Where its PNG goes in a folder."""
+    return folder / PurePosixPath(whole.name).with_suffix(".png")
+
+
+def _split(name: str, pixels: UInt8[np.ndarray, "h w c"], info: dict[str, Any]) -> Whole:
+    """Colours and transparency apart."""
+    channels = pixels.shape[2]
+    if channels % 2:
+        return Whole(name, np.ascontiguousarray(pixels), None, info)
+    return Whole(name, np.ascontiguousarray(pixels[:, :, :-1]), np.ascontiguousarray(pixels[:, :, -1]), info)

@@ -1,0 +1,162 @@
+"""Restoring by climbing in the codes of a generator: which of its pictures would have been measured like this?
+
+The goal is the log of the posterior, log p(z) - |A G(z) - y|² / 2s² (Bora et al. 2017, eq. 3, where the weight of the
+prior is chosen). Further answers come from the same climb with noise added to y and to the middle of the prior
+(randomise, then optimise): for a linear generator and Gaussian noise they are samples of the posterior exactly
+(Bardsley et al. 2014), for others about; several starts are what finds them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from limner.core.errors import UserError
+from limner.core.latent import Gaussian
+from limner.core.rng import generator as random_of
+from limner.explore.climb import climb
+from limner.explore.spaces import Space, space, starts
+from limner.goals.base import Goal, Scene, View
+from limner.operators.base import Operator
+from limner.restoring.cases import Answer, Case
+
+TRIES = 5
+"""Values that are tried of what is Unknown."""
+
+
+@dataclass(frozen=True)
+class ByClimbing:
+    """Restores by a generator.
+
+    scene: the model
+    samples: answers for each picture: the likeliest, then others
+    starts: climbs for each answer, of which the best counts
+    steps: of each climb
+    fit: how far, at a pixel, the generator's best picture is expected to be off, in the [-1, 1] range
+    optimizer: what climbs
+    """
+
+    scene: Scene
+    samples: int = 4
+    starts: int = 8
+    steps: int = 200
+    fit: float = 0.2
+    optimizer: str = "Adam"
+
+    @property
+    def channels(self) -> int:
+        """Of the generator's pictures."""
+        return self.scene.generator.image.channels
+
+    def __call__(self, cases: Sequence[Case]) -> list[Answer]:
+        within = space(self.scene)
+        shape = (within.image.channels, within.image.height, within.image.width)
+        for case in cases:
+            if case.seen.shape[1:] != shape:
+                given = "×".join(map(str, case.seen.shape[2:]))
+                raise UserError(
+                    f"{case.name}: is {given} with {case.seen.shape[1]} channels, and this model makes {within.image}; "
+                    "cut it to that size first"
+                )
+        shares = torch.linspace(0, 1, TRIES).tolist() if any(c.operator.unknown for c in cases) else [0.5]
+        tried = [self._climbed(within, cases, share) for share in shares]
+        best = torch.stack([values for values, _ in tried]).argmax(0)
+        return [Answer(tried[int(k)][1][i]) for i, k in enumerate(best)]
+
+    def _climbed(
+        self, within: Space, cases: Sequence[Case], share: float
+    ) -> tuple[Float[Tensor, " cases"], Float[Tensor, "cases samples c h w"]]:
+        """How likely the likeliest answer to each case is, and the answers."""
+        told = [case.operator.settled(share) for case in cases]
+        home = next(self.scene.generator.parameters())
+        goal = posterior(cases, told, within, self.samples, self.fit, home)
+        numbers = [case.number * self.samples + k for case in cases for k in range(self.samples)]
+        begin = starts(within, "prior", numbers, self.starts, seed=cases[0].seed)
+        views = climb(
+            within, goal, begin, steps=self.steps, optimizer=self.optimizer, seed=cases[0].seed, numbers=numbers
+        )
+        (standing,) = deque(views, maxlen=1)
+        rows = torch.arange(len(numbers), device=standing.winner.device)
+        with torch.no_grad():
+            x = within.decode(standing.answer)
+        values = standing.best[rows, standing.winner].unflatten(0, (-1, self.samples))[:, 0]
+        return values.cpu() + goal.normaliser[:: self.samples], x.unflatten(0, (-1, self.samples)).cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior(Goal):
+    """Log-density of codes given measurements, up to a constant.
+
+    y: what each target was measured as, flat
+    middles: where the prior of each target is
+    operators: what measured each
+    sigma: standard deviation of each one's measurement around what the generator would give
+    """
+
+    y: list[Tensor]
+    middles: Float[Tensor, "b d"]
+    operators: list[Operator]
+    sigma: list[float]
+
+    def __call__(self, view: View) -> Float[Tensor, " n"]:
+        return self._prior(view) - self._misfit(view)
+
+    @property
+    def normaliser(self) -> Float[Tensor, " b"]:
+        """-log σ for each number of a measurement, so that operators with other σ can be compared."""
+        return torch.tensor([-y.numel() * math.log(s) for y, s in zip(self.y, self.sigma, strict=True)])
+
+    def _prior(self, view: View) -> Float[Tensor, " n"]:
+        if isinstance(view.latent, Gaussian):
+            return -(view.z - self.middles[view.item]).square().sum(1) / 2
+        try:
+            return view.latent.log_density(view.z)
+        except UserError:
+            return -view.latent.surprise(view.z)
+
+    def _misfit(self, view: View) -> Float[Tensor, " n"]:
+        """Half the squared distance in units of sigma; rows with one operator are measured together."""
+        parts: list[Tensor] = []
+        items = view.item.tolist()
+        first = 0
+        while first < len(items):
+            operator, last = self.operators[items[first]], first
+            while last < len(items) and self.operators[items[last]] == operator:
+                last += 1
+            here = items[first:last]
+            y = torch.stack([self.y[k] for k in here])
+            sigma = torch.tensor([self.sigma[k] for k in here]).to(y)
+            parts.append((operator.measure(view.x[first:last]).flatten(1) - y).square().sum(1) / (2 * sigma**2))
+            first = last
+        return torch.cat(parts)
+
+
+def posterior(
+    cases: Sequence[Case], told: list[Operator], within: Space, samples: int, fit: float, home: Tensor
+) -> Posterior:
+    """The goal for each case's answers: the first unperturbed, each other one with noise of its own."""
+    y: list[Tensor] = []
+    middles: list[Tensor] = []
+    sigma: list[float] = []
+    for case, operator in zip(cases, told, strict=True):
+        spread = (operator.deviation**2 + (fit * gain(operator, case)) ** 2) ** 0.5
+        for k in range(samples):
+            rng = random_of(case.seed, case.number, f"answer {k}")
+            noisy = k > 0
+            y.append((case.y[0] + noisy * spread * torch.randn(case.y[0].shape, generator=rng)).flatten().to(home))
+            middles.append(noisy * torch.randn(within.latent.dim, generator=rng))
+            sigma.append(max(spread, 1e-3))
+    return Posterior(y, torch.stack(middles).to(home), [o for o in told for _ in range(samples)], sigma)
+
+
+def gain(operator: Operator, case: Case) -> float:
+    """How large, in a measurement, an independent error of size 1 at every pixel becomes."""
+    error = torch.randn(case.seen.shape, generator=random_of(0, 0, "gain"))
+    zero = torch.zeros_like(case.seen)
+    return (operator.measure(zero + 0.1 * error) - operator.measure(zero)).square().mean().sqrt().item() / 0.1
