@@ -14,7 +14,8 @@ LAYERS = (
     {"core", "lessons"},
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
-    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve", "translations"},
+    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "patience", "likeness", "journal", "curve"}
+    | {"translations"},
     {"project", "recipes"},
     {"cli", "studio", "proofs", "verify"},
 )

@@ -31,7 +31,7 @@ PLAIN = (
     *(f"{role}=Plain{role.title()}" for role in ("encoder", "generator")),
     *(f"{role}.{option}" for role in ("encoder", "generator") for option in ("classes=0", "latent=Gaussian(50)")),
     *(f"{role}.{option}" for role in ("encoder", "generator") for option in ("width=500", "depth=2")),
-    *("objective=VAE(Bernoulli)", "precision=fp32", "batch=128", "lr=Cosine(0.002, 0.00002, 0.1)"),
+    *("objective=VAE(Bernoulli)", "precision=fp32", "batch=64", "lr=Cosine(0.002, 0.00001, 0.1)", "keep=last"),
 )
 """What makes the `vae` recipe the plain network of the literature: 784-500-500-50-500-500-784."""
 
