@@ -20,7 +20,7 @@ SYSTEMS = {
     "GAN": ("default", ("generator", "critic")),
     "VAE-GAN": ("vaegan", ("generator", "encoder", "critic")),
 }
-"""Name → recipe and its roles. None is told labels, and all are half as wide, so that several seeds fit into minutes."""
+"""Name → recipe and its roles. None is told labels; all are half as wide, so that several seeds fit into minutes."""
 
 
 @proof
