@@ -40,6 +40,7 @@ from limner.data.labels import repeated, thinned
 from limner.data.pairs import BATCHES
 from limner.journal import Journal
 from limner.monitor import monitor
+from limner.patience import patient, worn_out
 from limner.train import Budget, GaveUp, Run, Source, State, check, train
 from limner.translations import watch_translations
 
@@ -160,10 +161,12 @@ class Project:
         state = State(run, torch.device(device))
         yield from self._load_newest(state)
         among, held_out = set_aside(images, held_out, run.seed)
+        among = fewer(among, run)
         source = BATCHES[run.objective.domains]
         shown, order = relabelled(images, among, run)
         batches = source(shown, run.batch, run.seed, device, order)
-        events = train(state, run, batches, until=self.settings.budget, stop=stop)
+        ended = lambda: stop() or bool(worn_out(state.history, run.patience))  # noqa: E731
+        events = train(state, run, batches, until=self.settings.budget, stop=ended)
         with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
                 yield from events
@@ -172,6 +175,7 @@ class Project:
             self._delete_old()
             sampled = run.objective.sampled
             watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed, sampled=sampled)
+            watched = patient(watched, state, run.patience)
             tried = partial(_tried, run, source(held_out, min(256, len(held_out)), run.seed, device))
             watched = watch_translations(watched, state, tried)
             yield from self._keep(watched, state, run)
@@ -299,6 +303,12 @@ def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArr
         return np.sort(order), held_out
     n = min(2000, max(LEAST // 2, len(images) // 10))
     return np.sort(order[n:]), _rows(images, np.sort(order[:n]))
+
+
+def fewer(among: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
+    """As many images as the run is to be trained on; those of a smaller number are among those of a larger."""
+    order = np.random.default_rng([run.seed, 11]).permutation(len(among))
+    return among if run.pictures is None else np.sort(among[order[: run.pictures]])
 
 
 def relabelled(images: Images, among: NDArray[np.int64], run: Run) -> tuple[Images, NDArray[np.int64]]:

@@ -63,6 +63,8 @@ class Run:
     precision: arithmetic of the networks
     compile: whether the generator is compiled
     keep: what becomes the model file: the state with the best score on held-out images, or the last
+    patience: looks in a row without a better score after which training stops, none to go on
+    pictures: how many of the images are trained on, drawn by the seed; none for all
     labels: how many labels are kept, as many of each class; none for all
     labelled: share of the images shown that have a label, by repeating those; none for as many as there are
     seed: of everything random
@@ -77,6 +79,8 @@ class Run:
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
     keep: Literal["best", "last"] = "best"
+    patience: int | None = None
+    pictures: int | None = None
     labels: int | None = None
     labelled: float | None = None
     seed: int = 0
@@ -187,6 +191,9 @@ def check(run: Run) -> None:
     """Raise UserError unless the networks are those that the objective moves, and labels can be shown as asked."""
     if run.labelled is not None and not 0 < run.labelled < 1:
         raise UserError(f"labelled={run.labelled} is not a share of the images shown; use -o labelled=0.5")
+    for name, least, advice in (("patience", 1, "5, or none to go on"), ("pictures", 2, "1000, or none for all")):
+        if (given := getattr(run, name)) is not None and given < least:
+            raise UserError(f"{name}={given} is too few; use -o {name}={advice}")
     if run.labels is not None and run.labels < 1:
         raise UserError(f"labels={run.labels} leaves nothing to learn from; use -o labels=100, or none for all")
     needed = run.objective.roles()

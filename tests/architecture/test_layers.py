@@ -14,8 +14,8 @@ LAYERS = (
     {"core", "lessons"},
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
-    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "likeness", "journal", "curve", "translations"}
-    | {"restoring"},
+    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "patience", "likeness", "journal", "curve"}
+    | {"translations", "restoring"},
     {"project", "recipes"},
     {"cli", "studio", "proofs", "verify"},
 )

@@ -66,6 +66,19 @@ def test_the_critic_is_a_softmax_of_k_and_one(label: list[int] | None) -> None:
         assert terms["fake"][i].item() == pytest.approx(-math.log(made[K]) * sum(free) / N, abs=1e-5)
 
 
+def test_an_augmented_picture_is_to_be_read_as_the_picture_itself_where_that_is_sure() -> None:
+    """Sohn et al. 2020, eq. 4, over the pictures without a label; the reading itself is not moved."""
+    nets, given = players(), batch([0, -1, 2, -1, -1, 1])
+    darker = Moment(0, 0.5, torch.Generator().manual_seed(2), N, augment=lambda x, at: x - 0.4, kept={"fake": given.x})
+    p = nets["critic"].class_logits(given.x).softmax(1).max(1)
+    sure = p.values[[1, 3, 4]].median().item()
+    terms = SemiSupervisedGAN(agreement=3.0, sure=sure).loss("critic", nets, given, darker)
+    seen = nets["critic"].class_logits(given.x - 0.4).log_softmax(1)
+    wanted = [-3 * seen[i, p.indices[i]].item() if i in (1, 3, 4) and p.values[i] >= sure else 0.0 for i in range(N)]
+    assert sum(w > 0 for w in wanted) == 2
+    torch.testing.assert_close(terms["agreement"].tolist(), wanted)
+
+
 def test_the_generator_matches_the_mean_features_of_pictures_without_a_label() -> None:
     nets, given = players(), batch([0, -1, 2, -1, -1, 1])
     at = moment()

@@ -29,9 +29,13 @@ class SemiSupervisedGAN(Objective):
     Labelled images teach the class; those without a label, or all where all have one, that they are real.
 
     weight: of -log p(class) of labelled images, a number or a curve
+    agreement: of -log p(class) of augmented images without a label, for the class of the same image as it is
+    sure: p(class) of the image as it is, from which that counts
     """
 
     weight: Schedule = 1.0
+    agreement: Schedule = 0.0
+    sure: float = 0.95
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator",), "critic": ("critic",)}
     labelled: ClassVar[tuple[str, ...]] = ("critic",)
 
@@ -51,11 +55,16 @@ class SemiSupervisedGAN(Objective):
         fake = at.kept.pop("fake", None)
         fake = invent(nets, batch, at).detach() if fake is None else fake
         real_logits, fake_logits = critic.class_logits(at.seen(batch.x)), critic.class_logits(at.seen(fake))
-        return {
+        terms = {
             "classes": at(self.weight) * surprise(real_logits, batch.label),
             "real": free * F.softplus(-real_logits.logsumexp(1)),
             "fake": share * F.softplus(fake_logits.logsumexp(1)),
         }
+        if weight := at(self.agreement):
+            with torch.no_grad():
+                plain = critic.class_logits(batch.x)
+            terms["agreement"] = weight * free * unlike(real_logits, plain, self.sure)
+        return terms
 
 
 def invent(nets: nn.ModuleDict, batch: Examples, at: Moment) -> Pictures:
@@ -76,6 +85,14 @@ def unlabelled(batch: Examples) -> tuple[Float[Tensor, " n"], Float[Tensor, ""]]
 def known(label: Labels) -> Tensor:
     """(n,): whether an image has a label."""
     return ~label.isnan().all(1) if label.is_floating_point() else label >= 0
+
+
+def unlike(
+    logits: Float[Tensor, "n k"], other: Float[Tensor, "n k"], sure: float
+) -> Float[Tensor, " n"]:
+    """-log p(class) for the class that the other logits name, 0 where they are not sure (Sohn et al. 2020, eq. 4)."""
+    p, named = other.softmax(1).max(1)
+    return (p >= sure) * F.cross_entropy(logits, named, reduction="none")
 
 
 def gap(fake: Float[Tensor, "n d"], real: Float[Tensor, "n d"], weight: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

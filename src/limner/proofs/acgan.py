@@ -8,7 +8,10 @@ from limner.proofs.base import Bench, Row, proof
 from limner.proofs.conditional import as_asked
 
 
+IMAGES = 48_000
+
+
 @proof
 def acgan(bench: Bench) -> Iterator[Row]:
     """MNIST digits on demand: the recipe `acgan`, measured as `conditional` is."""
-    yield from as_asked(bench, "acgan")
+    yield from as_asked(bench, "acgan", IMAGES)

@@ -123,6 +123,20 @@ class Bench:
         size: tuple[int, int] | None = None,
     ) -> Likeness:
         """A model trained by a recipe for `count` images or `seconds`, on one device; trained once, then loaded."""
+        return load(self.run(data, recipe, seed, count=count, seconds=seconds, assignments=assignments, size=size))
+
+    def run(
+        self,
+        data: str,
+        recipe: str,
+        seed: int,
+        *,
+        count: int | None = None,
+        seconds: float | None = None,
+        assignments: tuple[str, ...] = (),
+        size: tuple[int, int] | None = None,
+    ) -> Path:
+        """The folder of such a training."""
         images = self.images(data, size=size)
         classes = len(images.names) if images.told is not None else 0
         facts = Facts(images.image, len(images), classes, "cpu", seed)
@@ -137,7 +151,7 @@ class Bench:
         for event in project.work(images):
             if (share := getattr(event, "share", None)) is not None:
                 self.tick(f"{recipe} on {data}, seed {seed}", share)
-        return load(folder)
+        return folder
 
 
 Proof = Callable[[Bench], Iterator[Row]]

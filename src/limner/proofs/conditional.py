@@ -28,13 +28,13 @@ def conditional(bench: Bench) -> Iterator[Row]:
     yield from as_asked(bench, "conditional")
 
 
-def as_asked(bench: Bench, recipe: str) -> Iterator[Row]:
+def as_asked(bench: Bench, recipe: str, images: int = IMAGES) -> Iterator[Row]:
     """Samples, as many of each class, read by a LeNet-5: how many are what was asked, and how varied classes are.
 
     Diversity is the trace of the covariance of LeNet's 84 features within a class, mean over the classes, of
     samples over real test images; LeNet reads 98.8 % of real test images as they are labelled.
     """
-    count, drawn = bench.pick(QUICK, IMAGES), bench.pick(1_000, DRAWN)
+    count, drawn = bench.pick(QUICK, images), bench.pick(1_000, DRAWN)
     seeds = bench.seeds[:1] if bench.quick else bench.seeds
     test, lenet = bench.images("mnist", "test"), reader(bench)
     said: list[tuple[float, float]] = []

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from limner.proofs.base import Bench, Row, proof
 
 LABELS = 100
-IMAGES = 120_000
+IMAGES = 128_000
 QUICK = 9_600
-ALONE = 25_600
+ALONE = 51_200
 ALONE_QUICK = 3_200
 PUBLISHED = "0.93 ± 0.07 % (Salimans et al. 2016, table 1); 1.91 ± 0.10 % (Springenberg 2016, table 1)"
 

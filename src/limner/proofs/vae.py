@@ -31,7 +31,7 @@ PLAIN = (
     *(f"{role}=Plain{role.title()}" for role in ("encoder", "generator")),
     *(f"{role}.{option}" for role in ("encoder", "generator") for option in ("classes=0", "latent=Gaussian(50)")),
     *(f"{role}.{option}" for role in ("encoder", "generator") for option in ("width=500", "depth=2")),
-    *("objective=VAE(Bernoulli)", "precision=fp32", "batch=128", "lr=Cosine(0.002, 0.00002, 0.1)"),
+    *("objective=VAE(Bernoulli)", "precision=fp32", "batch=64", "lr=Cosine(0.002, 0.00001, 0.1)", "keep=last"),
 )
 """What makes the `vae` recipe the plain network of the literature: 784-500-500-50-500-500-784."""
 
@@ -164,7 +164,7 @@ def bounded(
 
 def digits(bench: Bench, seeds: tuple[int, ...]) -> Row:
     """Binarised test digits under the plain VAE, by 200 importance samples."""
-    count, tested, k = bench.pick((30_000, 200, 50), (1_500_000, 2_000, 200))
+    count, tested, k = bench.pick((30_000, 200, 50), (2_000_000, 2_000, 200))
     test = to_float(bench.images("mnist", "test").pixels[:: 10_000 // tested].copy())
     models = [bench.train("mnist", "vae", seed, count=count, assignments=PLAIN) for seed in seeds]
     return Row(

@@ -1,0 +1,44 @@
+"""Early stopping: a training that no longer gets better on held-out images is stopped, and says so (Prechelt 1998).
+
+Nothing is remembered beside the history of scores, which is part of a training's state: a run that was interrupted
+stops where the other one does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
+
+from limner.core.events import Alarm, Event, Look
+
+History = list[dict[str, float]]
+
+
+@runtime_checkable
+class Scored(Protocol):
+    """What is looked at of a training's state."""
+
+    history: History
+
+
+def worn_out(history: History, patience: int | None) -> str:
+    """Why to stop, in words, or nothing: `patience` looks in a row had no better score than one before them."""
+    scores = [look["score"] if math.isfinite(look.get("score", math.nan)) else math.inf for look in history]
+    if patience is None or not scores:
+        return ""
+    best = scores.index(min(scores))
+    if (waited := len(scores) - 1 - best) < patience:
+        return ""
+    return (
+        f"the score on held-out pictures has not been better for {waited} looks: "
+        f"{scores[best]:.4g} after {history[best]['nimg']:,.0f} images, {scores[-1]:.4g} now"
+    )
+
+
+def patient(events: Iterable[Event], state: Scored, patience: int | None) -> Iterator[Event]:
+    """The same events, and an Alarm before the Look at which patience is at an end."""
+    for event in events:
+        if isinstance(event, Look) and (words := worn_out(state.history, patience)):
+            yield Alarm(event.nimg, "early stop", words, "stop here; the model file holds the better one")
+        yield event

@@ -1,0 +1,72 @@
+"""A training that no longer gets better on held-out images stops and says so; few images can be asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limner.core.errors import UserError
+from limner.core.events import Alarm, Event, Finished
+from limner.core.spec import build
+from limner.data.gather import gather
+from limner.journal import read
+from limner.likeness import load
+from limner.patience import worn_out
+from limner.project import Project, Settings, fewer
+from limner.recipes.base import Facts, plan
+from limner.train import Budget, Run
+
+pytestmark = pytest.mark.usefixtures("free_looks")
+QUICK = ("generator.width=32", "critic.width=32", "batch=50", "pictures=50", "players.generator.optimizer.lr=0.0")
+
+
+def test_worn_out_counts_looks_since_the_best() -> None:
+    history = [{"nimg": 100.0 * k, "score": score} for k, score in enumerate((3, 1, 2, float("nan"), 2))]
+    assert "not been better for 3 looks: 1 after 100 images, 2 now" in worn_out(history, 3)
+    assert not worn_out(history, 4) and not worn_out(history, None) and not worn_out([], 1)
+
+
+def project(folder: Path, *assignments: str, images: int = 4_000) -> tuple[Project, list[Event]]:
+    """A GAN of dense layers on digits, whose generator learns nothing."""
+    digits = gather("digits", split="test")
+    run = plan("plain", Facts(digits.image, len(digits), 0, "cpu"), (*QUICK, *assignments))
+    names, counts = digits.names, digits.counts()
+    made = Settings(run, "plain", "digits", "test", digits.fingerprint, names, counts, len(digits), Budget(images))
+    opened = Project.create(folder, made)
+    return opened, list(opened.work(digits))
+
+
+def test_patience_stops_says_so_and_keeps_the_best(tmp_path: Path) -> None:
+    opened, events = project(tmp_path, "patience=3")
+    words = [e for e in events if isinstance(e, Alarm) and e.kind == "early stop"]
+    assert len(words) == 1 and "has not been better for 3 looks" in words[0].words
+    finished = events[-1]
+    assert isinstance(finished, Finished) and finished.reason == "stopped" and finished.nimg == words[0].nimg < 4_000
+    scores = [line["score"] for line in read(tmp_path / "events.jsonl") if line["event"] == "Scores"]
+    assert load(tmp_path).header["scores"]["kernel distance"] == min(scores)
+    again = list(opened.work(gather("digits", split="test")))
+    assert isinstance(again[-1], Finished) and again[-1].nimg == finished.nimg, "a stopped run stays stopped"
+
+
+def test_without_patience_it_goes_on(tmp_path: Path) -> None:
+    _, events = project(tmp_path, images=1_000)
+    assert isinstance(events[-1], Finished) and events[-1].reason == "budget"
+
+
+def test_fewer_pictures_are_among_more() -> None:
+    run = plan("plain", Facts(gather("digits").image, 100, 0, "cpu", 3))
+    among = np.arange(7, 107)
+
+    def rows(n: int | None) -> set[int]:
+        return set(fewer(among, build(run | {"pictures": n}, Run)).tolist())
+
+    assert len(rows(10)) == 10 and rows(10) < rows(30) < rows(None) == set(among.tolist())
+    assert rows(1_000) == rows(None)
+
+
+@pytest.mark.parametrize(("option", "advice"), [("patience=0", "patience=5"), ("pictures=1", "pictures=1000")])
+def test_too_few_is_a_line(tmp_path: Path, option: str, advice: str) -> None:
+    with pytest.raises(UserError, match=advice):
+        project(tmp_path, option)
