@@ -38,11 +38,11 @@ class Direction(Goal):
     """How far a point is along a direction, in units of the space.
 
     which: number of a coordinate, or the name of a direction in the file
-    file: a safetensors file of named directions, a vector each; empty for a coordinate
+    file: a safetensors file of named directions, a vector each; none for a coordinate
     """
 
     which: str = "0"
-    file: str = ""
+    file: str | None = None
 
     def __call__(self, view: View) -> Float[Tensor, " n"]:
         dim = view.z.shape[1]

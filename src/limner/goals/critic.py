@@ -22,10 +22,10 @@ from limner.models.base import Critic, Model
 class Plausible(Goal):
     """The critic's logit: how real it looks.
 
-    of: a model file whose critic is asked; empty for the model's own
+    of: a model file whose critic is asked; none for the model's own
     """
 
-    of: str = ""
+    of: str | None = None
 
     def __call__(self, view: View) -> Float[Tensor, " n"]:
         return asked(view.scene, self.of).critic(view.x, view.label)
@@ -37,11 +37,11 @@ class Class(Goal):
     """Log-probability of a class, in nats, as a network trained to name classes sees it.
 
     name: of the class, or its number
-    of: a model file whose critic is asked; empty for the model's own
+    of: a model file whose critic is asked; none for the model's own
     """
 
     name: str
-    of: str = ""
+    of: str | None = None
 
     def __call__(self, view: View) -> Float[Tensor, " n"]:
         scene = asked(view.scene, self.of)
@@ -63,11 +63,11 @@ class Unit(Goal):
     """How strongly one of the numbers that a critic's last layer reads answers.
 
     number: which, from 0
-    of: a model file whose critic is asked; empty for the model's own
+    of: a model file whose critic is asked; none for the model's own
     """
 
     number: int = 0
-    of: str = ""
+    of: str | None = None
 
     def __call__(self, view: View) -> Float[Tensor, " n"]:
         features = asked(view.scene, self.of).critic.features(view.x)
@@ -76,7 +76,7 @@ class Unit(Goal):
         return features[:, self.number]
 
 
-def asked(scene: Scene, of: str) -> Scene:
+def asked(scene: Scene, of: str | None) -> Scene:
     """The scene itself, or that of a model file or run folder."""
     if not of:
         return scene
