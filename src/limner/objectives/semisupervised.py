@@ -87,9 +87,7 @@ def known(label: Labels) -> Tensor:
     return ~label.isnan().all(1) if label.is_floating_point() else label >= 0
 
 
-def unlike(
-    logits: Float[Tensor, "n k"], other: Float[Tensor, "n k"], sure: float
-) -> Float[Tensor, " n"]:
+def unlike(logits: Float[Tensor, "n k"], other: Float[Tensor, "n k"], sure: float) -> Float[Tensor, " n"]:
     """-log p(class) for the class that the other logits name, 0 where they are not sure (Sohn et al. 2020, eq. 4)."""
     p, named = other.softmax(1).max(1)
     return (p >= sure) * F.cross_entropy(logits, named, reduction="none")

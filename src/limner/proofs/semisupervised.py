@@ -8,7 +8,7 @@ from limner.proofs.base import Bench, Row, proof
 
 LABELS = 100
 IMAGES = 128_000
-QUICK = 9_600
+QUICK = 8_000
 ALONE = 51_200
 ALONE_QUICK = 3_200
 PUBLISHED = "0.93 ± 0.07 % (Salimans et al. 2016, table 1); 1.91 ± 0.10 % (Springenberg 2016, table 1)"
@@ -27,9 +27,10 @@ def semisupervised(bench: Bench) -> Iterator[Row]:
     protocol = f"MNIST, {LABELS} labels, {bench.pick(ALONE_QUICK, ALONE):,} images shown, labels only"
     yield Row("test error, labels only", alone, "%", protocol=protocol)
     protocol = f"MNIST, {LABELS} labels, {bench.pick(QUICK, IMAGES):,} images shown"
-    yield Row("test error, with pictures without labels", helped, "%", published=PUBLISHED, protocol=protocol)
+    yield Row("test error, with pictures without labels", helped, "%", at_most=bench.pick(60.0, None),
+              published=PUBLISHED, protocol=protocol)  # fmt: skip
     ratio = tuple(h / a for h, a in zip(helped, alone, strict=True))
-    yield Row("of the error with labels only", ratio, "", at_most=bench.pick(1.0, 0.5), protocol="the two above")
+    yield Row("of the error with labels only", ratio, "", at_most=bench.pick(None, 0.5), protocol="the two above")
 
 
 def error(bench: Bench, recipe: str, seed: int, count: int) -> float:
