@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.conditional import as_asked
 
-
 IMAGES = 48_000
 
 
