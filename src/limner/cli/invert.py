@@ -49,7 +49,7 @@ SHOWN = 64
 )
 @click.option("--space", "where", default="z", show_default=True, metavar="z|w", help="What is climbed in.")
 @click.option("--distance", default="Squared", show_default=True, metavar="NAME", help="One of limner list Distance.")
-@click.option("--goal", metavar="GOAL", help="What else is wanted: \"0.001*Prior()\" for likely codes.")
+@click.option("--goal", metavar="GOAL", help='What else is wanted: "0.001*Prior()" for likely codes.')
 @click.option("--controls", type=click.IntRange(0), default=16, show_default=True, help="Own pictures, to measure by.")
 @optimizer_flags(300)
 @click.option("--tune", type=click.IntRange(0), default=0, metavar="N", help="Then tune the weights: N steps.")

@@ -33,7 +33,6 @@ def refined(
     from limner.goals.base import Goal
 
     scene = likeness.scene
-    scene.critic  # noqa: B018  (says at once that there is none)
     goal = build("Plausible + LogPrior", Goal)
     z = likeness.codes(count, seed).to(likeness.device)
     parts: list[NDArray[np.uint8]] = []
