@@ -20,7 +20,7 @@ LAYERS = (
     {"cli", "studio", "proofs", "verify"},
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]
-ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators")}
+ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators"), ("restoring", "explore")}
 CORE_MAY_IMPORT = {"torch", "numpy", "jaxtyping", "safetensors"}
 CORE_MAY_IMPORT_LATE = CORE_MAY_IMPORT | {"PIL"}
 STANDARD = __import__("sys").stdlib_module_names

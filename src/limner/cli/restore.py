@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,6 @@ from limner.cli.show import emit, line, progress, remark, table, writing
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from limner.data.whole import Whole
     from limner.operators.base import Operator
     from limner.restoring.cases import Case, Solver
@@ -44,7 +43,7 @@ BLOCK = 16
 @click.option("--keep", is_flag=True, help="Leave measured pixels as they are, where the damage leaves any.")
 @click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Answers of a generator.")
 @click.option("--starts", type=click.IntRange(1), default=8, show_default=True, help="Climbs for each answer.")
-@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Of each climb.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Of a climb (200) or of the untrained (1500).")
 @click.option("--tile", type=click.IntRange(32), default=512, show_default=True, help="Large pictures are cut so.")
 @click.option("--split", default="test", show_default=True, metavar="NAME", help="Which part of the pictures.")
 @click.option("--most", type=click.IntRange(1), metavar="N", help="The first N pictures only.")
@@ -62,7 +61,7 @@ def restore(
     keep: bool,
     samples: int,
     starts: int,
-    steps: int,
+    steps: int | None,
     tile: int,
     split: str,
     most: int | None,
@@ -83,7 +82,7 @@ def restore(
     if simulate and truth:
         raise UserError(f"--truth {truth}: with --simulate the PICTURES are the truth; leave one of them out")
     load_files(files)
-    effort = {"samples": samples, "starts": starts, "steps": steps}
+    effort = {"samples": samples, "starts": starts} | ({} if steps is None else {"steps": steps})
     solver, operator = _solver(model, damage, tile, effort, pick_device(device))
     cases = _cases(pictures, truth, operator, simulate, seed, split, most, solver.channels)
     rows: list[dict[str, Any]] = []
@@ -101,9 +100,7 @@ def restore(
     _say(rows, out, as_json)
 
 
-def _solver(
-    model: str, damage: str | None, tile: int, effort: dict[str, int], device: str
-) -> tuple[Solver, Operator]:
+def _solver(model: str, damage: str | None, tile: int, effort: dict[str, int], device: str) -> tuple[Solver, Operator]:
     """Who restores, and what from: the damage that was asked for, or what the restorer was trained on."""
     from limner.likeness import load
     from limner.operators.base import as_operator
@@ -114,7 +111,7 @@ def _solver(
     if model == UNTRAINED:
         if damage is None:
             raise UserError("untrained: say what happened to the pictures: --damage 'Mask(\"holes.png\")'")
-        return Untrained(), as_operator(damage)
+        return Untrained(effort.get("steps", Untrained.steps)), as_operator(damage)
     likeness = load(model, device)
     trained = dict(likeness.header.get("objective") or {}).get("damage")
     chosen = damage if damage is not None else trained
@@ -122,7 +119,8 @@ def _solver(
         raise UserError(f"{model} was not trained to restore; say what happened: --damage 'Mask(half=left)'")
     if "translator" in likeness.nets:
         return ByTranslator(likeness.translator(), tile), as_operator(chosen)
-    climbing = ByClimbing(likeness.scene, effort["samples"], effort["starts"], effort["steps"])
+    steps = effort.get("steps", ByClimbing.steps)
+    climbing = ByClimbing(likeness.scene, effort["samples"], effort["starts"], steps)
     return climbing, as_operator(chosen)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -88,6 +88,7 @@ class Answer:
         return np.concatenate(parts)
 
 
+@runtime_checkable
 class Solver(Protocol):
     """Restores cases. `channels` are those of its pictures; 0 for as many as it is given."""
 
