@@ -140,8 +140,8 @@ def _tuned(
 
     tuned = likeness.generator
     with progress("tuning") as tick:
-        told = {"where": where, "label": label, "seed": seed}
-        for step, _, net in tune(likeness.scene, answer.codes, x, steps=steps, **told):
+        moved = tune(likeness.scene, answer.codes, x, steps=steps, where=where, label=label, seed=seed)
+        for step, _, net in moved:
             tick(step / steps, step * len(x))
             tuned = net
     found = dataclasses.replace(likeness, nets=dict(likeness.nets) | {"generator": tuned})

@@ -131,7 +131,8 @@ class _Crowd:
     """All rows of a climb: what they look like, the best they have been, and which of them still climb."""
 
     def __init__(self, within: Space, goal: Goal, start: Tensor, hold: Hold, label: Labels | None) -> None:
-        self.within, self.goal, self.how = within, goal, hold
+        self.within, self.goal = within, goal
+        self.how: Hold = hold
         b, r, _ = start.shape
         self.told = a_row_each(label, b, r)
         self.starts, self.looks, self.began = r, 0, time.monotonic()
@@ -173,7 +174,7 @@ class _Crowd:
             return torch.zeros_like(z)
         if not values.requires_grad:
             raise UserError("this goal has no gradient to follow; climb it with --optimizer CMAES")
-        (slopes,) = torch.autograd.grad(values.sum(), z, allow_unused=True)
+        slopes: Tensor | None = torch.autograd.grad(values.sum(), z, allow_unused=True)[0]
         return torch.zeros_like(z) if slopes is None else slopes.nan_to_num(0.0, 0.0, 0.0)
 
     def _with(self, whole: Tensor, part: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def _check(x: Pictures, within: Space) -> None:
 
 
 @torch.no_grad()
-def _planted(scene: Scene, count: int, label: Labels | None, seed: int) -> tuple[Pictures, Labels | None]:
+def _planted(scene: Scene, count: int, label: Tensor | None, seed: int) -> tuple[Pictures, Tensor | None]:
     """Pictures that the model made itself, and the labels of all targets."""
     net = scene.generator
     home = next(net.parameters())

@@ -19,7 +19,7 @@ Maps = Float[Tensor, "n _ _ _"]
 
 @register
 class RestoringTranslator(Translator):
-    """x + f(x), f a small U-Net of residual blocks on the picture folded to half its size; any size is taken.
+    """A picture x → x + f(x), f a small residual U-Net on the picture folded to half its size; any size is taken.
 
     Learning the difference is DnCNN's (Zhang et al. 2017), folding FFDNet's (Zhang et al. 2018). Where a picture is 0,
     which no 8-bit value is, it was not measured: that is one more channel.

@@ -39,7 +39,6 @@ class Restoration(Objective):
     distance: Distance = Absolute()
     crop: int = 64
     turned: bool = True
-    sampled: ClassVar[bool] = False
     players: ClassVar[dict[str, tuple[str, ...]]] = {"translator": ("translator",)}
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ MOST = 2**28
 @register
 @dataclass(frozen=True)
 class Project(Operator):
-    """m random projections of a picture, by a matrix of independent N(0, 1/m) (Bora et al. 2017, section 6).
+    """Random projections of a picture, m of them, by a matrix of independent N(0, 1/m) (Bora et al. 2017, section 6).
 
     m: how many
     seed: of the matrix
