@@ -174,8 +174,8 @@ class _Crowd:
             return torch.zeros_like(z)
         if not values.requires_grad:
             raise UserError("this goal has no gradient to follow; climb it with --optimizer CMAES")
-        slopes: Tensor | None = torch.autograd.grad(values.sum(), z, allow_unused=True)[0]
-        return torch.zeros_like(z) if slopes is None else slopes.nan_to_num(0.0, 0.0, 0.0)
+        (slopes,) = torch.autograd.grad(values.sum(), z, materialize_grads=True)
+        return slopes.nan_to_num(0.0, 0.0, 0.0)
 
     def _with(self, whole: Tensor, part: Tensor) -> Tensor:
         """A copy of what is kept of all rows, renewed where rows still climb."""

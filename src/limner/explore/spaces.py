@@ -172,7 +172,7 @@ def starts(
     return within.of_codes(flat, told).unflatten(0, z.shape[:2]).to(home)
 
 
-def a_row_each(label: Labels | None, targets: int, each: int) -> Labels | None:
+def a_row_each(label: Tensor | None, targets: int, each: int) -> Tensor | None:
     """Labels of targets as labels of rows; those of rows as they are."""
     return label.repeat_interleave(each, 0) if label is not None and len(label) == targets else label
 
