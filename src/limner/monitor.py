@@ -23,6 +23,8 @@ from limner.metrics.base import Extractor, Metric
 from limner.models.base import Critic, Encoder, Generator, LikelihoodGenerator
 
 History = list[dict[str, float]]
+NOTABLE = 0.03
+"""Share of the first distance by which a later one must rise to be more than noise."""
 
 
 @runtime_checkable
@@ -107,7 +109,8 @@ class Watch:
         if isinstance(net := self._state.averaged["generator"], LikelihoodGenerator):
             values["nats"] = self._nats(net)
         score = values.get("nats", values["kernel distance" if self._sampled else "reconstruction"])
-        self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score} | values)
+        noise = values.pop("noise", 0.0)
+        self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score, "noise": noise} | values)
         yield Scores(at.nimg, values, score)
         for kind, rule in RULES.items():
             words = rule(self._state.history)
@@ -158,6 +161,7 @@ class Watch:
         held = self._held_out.features
         values = {
             "kernel distance": self._distance(held, features),
+            "noise": self._distance.error(held, features),
             "coverage": self._coverage(held, features),
             "diversity": _spread(features) / max(_spread(held), 1e-12),
         }
@@ -212,8 +216,10 @@ def _overfit(history: History) -> str:
     if len(history) < 4 or "critic gap" not in history[-1]:
         return ""
     best = min(h["kernel distance"] for h in history)
+    # unbiased distances near 0 are noise of either sign: a rise counts from a share of the first one on
+    worse = max(1.3 * best, best + NOTABLE * history[0]["kernel distance"])
     last = history[-3:]
-    if not all(h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > 1.3 * best for h in last):
+    if not all(h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > worse for h in last):
         return ""
     return (
         f"the critic finds training images {last[-1]['critic gap']:.1f} standard deviations more real than held-out "

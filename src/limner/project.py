@@ -225,8 +225,7 @@ class Project:
         self._point("latest", _name(state))
         if self._read("best") == _name(state):
             return
-        scores = [_score(look) for look in state.history]
-        if run.keep == "last" or not scores or scores[-1] <= min(scores):
+        if run.keep == "last" or as_good_as_any(state.history):
             self.model(state, run).save(self.folder / "model.safetensors")
             self._point("best", _name(state))
 
@@ -324,6 +323,14 @@ def relabelled(images: Images, among: NDArray[np.int64], run: Run) -> tuple[Imag
 
 def _name(state: State) -> str:
     return f"{state.nimg:010d}"
+
+
+def as_good_as_any(history: list[dict[str, float]]) -> bool:
+    """Whether the newest score is within its own standard error of the best: of what cannot be told apart the later
+    is kept, which has trained longer (the one-standard-error rule, Breiman et al. 1984, section 3.4.3).
+    """
+    scores = [_score(look) for look in history]
+    return not scores or scores[-1] <= min(scores) + history[-1].get("noise", 0.0)
 
 
 def _score(look: dict[str, float]) -> float:

@@ -62,7 +62,7 @@ class Run:
     augment: what the critic is shown instead of the images, none for the images themselves
     precision: arithmetic of the networks
     compile: whether the generator is compiled
-    keep: what becomes the model file: the state with the best score on held-out images, or the last
+    keep: what becomes the model file: the last state that cannot be told from the best on held-out images, or the last
     patience: looks in a row without a better score after which training stops, none to go on
     pictures: how many of the images are trained on, drawn by the seed; none for all
     labels: how many labels are kept, as many of each class; none for all

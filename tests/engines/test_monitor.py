@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,10 +17,11 @@ from limner.core.optim import Adam
 from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.models.plain import PlainCritic, PlainEncoder, PlainGenerator
-from limner.monitor import monitor
+from limner.monitor import RULES, monitor
 from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
 from limner.objectives.vae import VAE
+from limner.project import as_good_as_any
 from limner.train import Budget, Player, Run, State, train
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -163,6 +165,23 @@ def test_fifty_images_learnt_by_heart_are_over_fitting(kit: Any, healthy: Any) -
     fresh = renewed(healthy)
     honest = list(monitor(looks(), fresh, kit.pictures(1000), others, n=256))
     assert fresh.history[-1]["critic gap"] < 0.5 and "over-fitting" not in alarms(honest)
+
+
+def test_of_scores_that_cannot_be_told_apart_the_later_is_kept() -> None:
+    """Within its own standard error of the best (Breiman et al. 1984); a score without an error must be the best."""
+    told = [{"score": 0.3}, {"score": 0.10}]
+    for score, noise, kept in ((0.09, 0.0, True), (0.11, 0.02, True), (0.13, 0.02, False), (math.nan, 0.5, False)):
+        assert as_good_as_any([*told, {"score": score, "noise": noise}]) is kept
+    assert not as_good_as_any([*told, {"score": 0.11}])
+    assert as_good_as_any([])
+
+
+@pytest.mark.parametrize(("late", "heard"), [(0.0002, False), (0.002, True)])
+def test_a_distance_that_wanders_about_zero_is_no_over_fitting(late: float, heard: bool) -> None:
+    """Seen on 300 flowers: from -0.00005 to 0.0002, where training had begun at 0.02."""
+    history = [{"kernel distance": d, "critic gap": 0.6, "nimg": 100.0 * k, "share": 0.1 * k, "score": d}
+               for k, d in enumerate((0.02, 0.001, -0.00005, late, late, late))]  # fmt: skip
+    assert bool(RULES["over-fitting"](history)) is heard
 
 
 def _learn_by_heart(state: State, known: Any, others: Any) -> None:

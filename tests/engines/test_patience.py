@@ -45,7 +45,8 @@ def test_patience_stops_says_so_and_keeps_the_best(tmp_path: Path) -> None:
     finished = events[-1]
     assert isinstance(finished, Finished) and finished.reason == "stopped" and finished.nimg == words[0].nimg < 4_000
     scores = [line["score"] for line in read(tmp_path / "events.jsonl") if line["event"] == "Scores"]
-    assert load(tmp_path).header["scores"]["kernel distance"] == min(scores)
+    kept = load(tmp_path).header["scores"]
+    assert min(scores) <= kept["kernel distance"] <= min(scores) + kept["noise"]
     again = list(opened.work(gather("digits", split="test")))
     assert isinstance(again[-1], Finished) and again[-1].nimg == finished.nimg, "a stopped run stays stopped"
 

@@ -48,8 +48,8 @@ def overfitting(bench: Bench) -> Iterator[Row]:
               judged="worst", protocol=f"{protocol}; patience {patience} of at most 20 looks")  # fmt: skip
     yield Row("alarms that said so", tuple(float(e.alarms) for e in ended), at_least=1, judged="worst",
               protocol=protocol)  # fmt: skip
-    yield Row("kept score over the best one of all looks", tuple(e.kept for e in ended), at_most=1,
-              judged="worst", protocol=protocol)  # fmt: skip
+    yield Row("kept score above the best one of all looks, in its standard errors", tuple(e.kept for e in ended),
+              at_most=1, judged="worst", protocol=protocol)  # fmt: skip
     if bench.quick:
         return
     judge = Judge(bench, 10_000)
@@ -66,7 +66,7 @@ def overfitting(bench: Bench) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a training ended: images seen, alarms about over-fitting, kept score over the best one, what was kept."""
+    """How a training ended: images seen, alarms about over-fitting, how far from best the kept one is, and it."""
 
     nimg: int
     alarms: int
@@ -80,8 +80,9 @@ class Ended:
         said, model = read(folder / "events.jsonl"), load(folder)
         scores = [line["score"] for line in said if line["event"] == "Scores"]
         alarms = [line for line in said if line["event"] == "Alarm" and line["kind"] in ("over-fitting", "early stop")]
-        best = model.header["scores"]["kernel distance"] / min(scores)
-        return cls(max(line["nimg"] for line in said), len(alarms), best, model)
+        kept = model.header["scores"]
+        above = (kept["kernel distance"] - min(scores)) / kept["noise"]
+        return cls(max(line["nimg"] for line in said), len(alarms), above, model)
 
 
 class Judge:
