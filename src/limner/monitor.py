@@ -23,6 +23,9 @@ from limner.metrics.base import Extractor, Metric
 from limner.models.base import Critic, Encoder, Generator, LikelihoodGenerator
 
 History = list[dict[str, float]]
+FINE = 0.01
+"""Share of the first distance below which random features do not see what becomes better: digits went from a Fréchet
+distance of 2.2 to 1.3 on LeNet-5's features while the distance on random ones rose by less than this."""
 NOTABLE = 0.03
 """Share of the first distance by which a later one must rise to be more than noise."""
 
@@ -108,9 +111,11 @@ class Watch:
             values["reconstruction"] = float((made - self._held_out.x).square().mean().sqrt())
         if isinstance(net := self._state.averaged["generator"], LikelihoodGenerator):
             values["nats"] = self._nats(net)
-        score = values.get("nats", values["kernel distance" if self._sampled else "reconstruction"])
-        noise = values.pop("noise", 0.0)
-        self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score, "noise": noise} | values)
+        judge = "nats" if "nats" in values else "kernel distance" if self._sampled else "reconstruction"
+        score, error = values[judge], values.pop("error", 0.0)
+        first = self._state.history[0]["score"] if self._state.history else score
+        slack = max(error, FINE * first) if judge == "kernel distance" else 0.0
+        self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score, "slack": slack} | values)
         yield Scores(at.nimg, values, score)
         for kind, rule in RULES.items():
             words = rule(self._state.history)
@@ -161,7 +166,7 @@ class Watch:
         held = self._held_out.features
         values = {
             "kernel distance": self._distance(held, features),
-            "noise": self._distance.error(held, features),
+            "error": self._distance.error(held, features),
             "coverage": self._coverage(held, features),
             "diversity": _spread(features) / max(_spread(held), 1e-12),
         }

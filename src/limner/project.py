@@ -326,11 +326,11 @@ def _name(state: State) -> str:
 
 
 def as_good_as_any(history: list[dict[str, float]]) -> bool:
-    """Whether the newest score is within its own standard error of the best: of what cannot be told apart the later
-    is kept, which has trained longer (the one-standard-error rule, Breiman et al. 1984, section 3.4.3).
+    """Whether the newest score is the best within its slack, which is at least its standard error: of what cannot be
+    told apart the later is kept, which has trained longer (after Breiman et al. 1984, section 3.4.3).
     """
     scores = [_score(look) for look in history]
-    return not scores or scores[-1] <= min(scores) + history[-1].get("noise", 0.0)
+    return not scores or scores[-1] <= min(scores) + history[-1].get("slack", 0.0)
 
 
 def _score(look: dict[str, float]) -> float:

@@ -168,10 +168,10 @@ def test_fifty_images_learnt_by_heart_are_over_fitting(kit: Any, healthy: Any) -
 
 
 def test_of_scores_that_cannot_be_told_apart_the_later_is_kept() -> None:
-    """Within its own standard error of the best (Breiman et al. 1984); a score without an error must be the best."""
+    """Within its slack of the best (after Breiman et al. 1984); a score without one must be the best."""
     told = [{"score": 0.3}, {"score": 0.10}]
-    for score, noise, kept in ((0.09, 0.0, True), (0.11, 0.02, True), (0.13, 0.02, False), (math.nan, 0.5, False)):
-        assert as_good_as_any([*told, {"score": score, "noise": noise}]) is kept
+    for score, slack, kept in ((0.09, 0.0, True), (0.11, 0.02, True), (0.13, 0.02, False), (math.nan, 0.5, False)):
+        assert as_good_as_any([*told, {"score": score, "slack": slack}]) is kept
     assert not as_good_as_any([*told, {"score": 0.11}])
     assert as_good_as_any([])
 

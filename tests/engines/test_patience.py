@@ -46,7 +46,7 @@ def test_patience_stops_says_so_and_keeps_the_best(tmp_path: Path) -> None:
     assert isinstance(finished, Finished) and finished.reason == "stopped" and finished.nimg == words[0].nimg < 4_000
     scores = [line["score"] for line in read(tmp_path / "events.jsonl") if line["event"] == "Scores"]
     kept = load(tmp_path).header["scores"]
-    assert min(scores) <= kept["kernel distance"] <= min(scores) + kept["noise"]
+    assert min(scores) <= kept["kernel distance"] <= min(scores) + kept["slack"]
     again = list(opened.work(gather("digits", split="test")))
     assert isinstance(again[-1], Finished) and again[-1].nimg == finished.nimg, "a stopped run stays stopped"
 

@@ -48,7 +48,7 @@ def overfitting(bench: Bench) -> Iterator[Row]:
               judged="worst", protocol=f"{protocol}; patience {patience} of at most 20 looks")  # fmt: skip
     yield Row("alarms that said so", tuple(float(e.alarms) for e in ended), at_least=1, judged="worst",
               protocol=protocol)  # fmt: skip
-    yield Row("kept score above the best one of all looks, in its standard errors", tuple(e.kept for e in ended),
+    yield Row("kept score above the best one of all looks, over what counts as equal", tuple(e.kept for e in ended),
               at_most=1, judged="worst", protocol=protocol)  # fmt: skip
     if bench.quick:
         return
@@ -81,7 +81,7 @@ class Ended:
         scores = [line["score"] for line in said if line["event"] == "Scores"]
         alarms = [line for line in said if line["event"] == "Alarm" and line["kind"] in ("over-fitting", "early stop")]
         kept = model.header["scores"]
-        above = (kept["kernel distance"] - min(scores)) / kept["noise"]
+        above = (kept["kernel distance"] - min(scores)) / kept["slack"]
         return cls(max(line["nimg"] for line in said), len(alarms), above, model)
 
 
