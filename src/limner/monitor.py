@@ -23,11 +23,8 @@ from limner.metrics.base import Extractor, Metric
 from limner.models.base import Critic, Encoder, Generator, LikelihoodGenerator
 
 History = list[dict[str, float]]
-FINE = 0.01
-"""Share of the first distance below which random features do not see what becomes better: digits went from a Fréchet
-distance of 2.2 to 1.3 on LeNet-5's features while the distance on random ones rose by less than this."""
-NOTABLE = 0.03
-"""Share of the first distance by which a later one must rise to be more than noise."""
+SURE = 3.0
+"""Standard errors by which a distance must have risen to be more than noise."""
 
 
 @runtime_checkable
@@ -113,9 +110,8 @@ class Watch:
             values["nats"] = self._nats(net)
         judge = "nats" if "nats" in values else "kernel distance" if self._sampled else "reconstruction"
         score, error = values[judge], values.pop("error", 0.0)
-        first = self._state.history[0]["score"] if self._state.history else score
-        slack = max(error, FINE * first) if judge == "kernel distance" else 0.0
-        self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score, "slack": slack} | values)
+        told = {"nimg": at.nimg, "share": at.share, "score": score}
+        self._state.history.append(told | ({"error": error} if judge == "kernel distance" else {}) | values)
         yield Scores(at.nimg, values, score)
         for kind, rule in RULES.items():
             words = rule(self._state.history)
@@ -221,10 +217,12 @@ def _overfit(history: History) -> str:
     if len(history) < 4 or "critic gap" not in history[-1]:
         return ""
     best = min(h["kernel distance"] for h in history)
-    # unbiased distances near 0 are noise of either sign: a rise counts from a share of the first one on
-    worse = max(1.3 * best, best + NOTABLE * history[0]["kernel distance"])
     last = history[-3:]
-    if not all(h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > worse for h in last):
+    # unbiased distances near 0 are noise of either sign
+    if not all(
+        h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > max(1.3 * best, best + SURE * h.get("error", 0.0))
+        for h in last
+    ):
         return ""
     return (
         f"the critic finds training images {last[-1]['critic gap']:.1f} standard deviations more real than held-out "

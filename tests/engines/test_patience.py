@@ -14,7 +14,7 @@ from limner.data.gather import gather
 from limner.journal import read
 from limner.likeness import load
 from limner.patience import worn_out
-from limner.project import Project, Settings, fewer
+from limner.project import Project, Settings, fewer, slack
 from limner.recipes.base import Facts, plan
 from limner.train import Budget, Run
 
@@ -46,7 +46,7 @@ def test_patience_stops_says_so_and_keeps_the_best(tmp_path: Path) -> None:
     assert isinstance(finished, Finished) and finished.reason == "stopped" and finished.nimg == words[0].nimg < 4_000
     scores = [line["score"] for line in read(tmp_path / "events.jsonl") if line["event"] == "Scores"]
     kept = load(tmp_path).header["scores"]
-    assert min(scores) <= kept["kernel distance"] <= min(scores) + kept["slack"]
+    assert min(scores) <= kept["kernel distance"] <= min(scores) + slack(kept, scores[0])
     again = list(opened.work(gather("digits", split="test")))
     assert isinstance(again[-1], Finished) and again[-1].nimg == finished.nimg, "a stopped run stays stopped"
 

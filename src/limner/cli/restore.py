@@ -82,9 +82,13 @@ def restore(
     if simulate and truth:
         raise UserError(f"--truth {truth}: with --simulate the PICTURES are the truth; leave one of them out")
     load_files(files)
+    from limner.data.whole import how_many
+
     effort = {"samples": samples, "starts": starts} | ({} if steps is None else {"steps": steps})
     solver, operator = _solver(model, damage, tile, effort, pick_device(device))
     cases = _cases(pictures, truth, operator, simulate, seed, split, most, solver.channels)
+    there = how_many(pictures, split)
+    total = there if most is None else min(most, there)
     rows: list[dict[str, Any]] = []
     sheet: list[Any] = []
     with writing(out), progress("restoring") as tick:
@@ -94,7 +98,7 @@ def restore(
                 made = Path(out) if Path(out).suffix else _written(whole, case, answer, Path(out))
                 sheet += [answer.row(case)] if Path(out).suffix else []
                 rows.append({"picture": whole.name, "out": made} | answer.scores(case))
-            tick(len(rows) / (len(rows) + BLOCK), len(rows))
+            tick(len(rows) / total, len(rows))
         if sheet:
             _write_sheet(sheet, Path(out))
     _say(rows, out, as_json)

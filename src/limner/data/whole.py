@@ -42,9 +42,7 @@ def wholes(source: str, split: str = "train") -> Iterator[Whole]:
 
     Raises UserError for one that cannot be read.
     """
-    found = locate(source)
-    opened = found.open()
-    pictures = choose(found, opened, split if opened.splits else "train").pictures
+    pictures = _listed(source, split)
     if isinstance(pictures, Stack):
         for number in range(len(pictures.values)):
             pixels = pictures.rows(number, number + 1)[0]
@@ -52,6 +50,18 @@ def wholes(source: str, split: str = "train") -> Iterator[Whole]:
         return
     for entry in pictures:
         yield read(entry)
+
+
+def how_many(source: str, split: str = "train") -> int:
+    """Pictures that `wholes` gives."""
+    pictures = _listed(source, split)
+    return len(pictures.values if isinstance(pictures, Stack) else pictures)
+
+
+def _listed(source: str, split: str) -> Stack | tuple[Entry, ...]:
+    found = locate(source)
+    opened = found.open()
+    return choose(found, opened, split if opened.splits else "train").pictures
 
 
 def read(entry: Entry) -> Whole:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -135,8 +135,12 @@ class Encoder(Model):
 
 
 class Translator(Model):
-    """x → x: image to image."""
+    """x → x: image to image.
 
+    any_size: whether pictures may be of another size than `image` says
+    """
+
+    any_size: ClassVar[bool] = False
     image: Image
 
     def forward(self, x: Pictures, label: Labels | None = None) -> Pictures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -31,7 +32,7 @@ class RestoringTranslator(Translator):
     blocks: residual blocks of each stage, on the way down and again on the way up
     """
 
-    any_size = True
+    any_size: ClassVar[bool] = True
 
     def __init__(self, image: Image, width: int = 32, widest: int = 96, depth: int = 2, blocks: int = 2) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from limner.likeness import Likeness, load
 from limner.metrics.base import Features
 from limner.metrics.frechet import FrechetDistance
 from limner.metrics.weights import WeightsFile
+from limner.project import slack
 from limner.proofs.base import Bench, Row, proof
 
 LENET = "weights/mnist-lenet5.safetensors"
@@ -81,7 +82,7 @@ class Ended:
         scores = [line["score"] for line in said if line["event"] == "Scores"]
         alarms = [line for line in said if line["event"] == "Alarm" and line["kind"] in ("over-fitting", "early stop")]
         kept = model.header["scores"]
-        above = (kept["kernel distance"] - min(scores)) / kept["slack"]
+        above = (kept["kernel distance"] - min(scores)) / slack(kept, scores[0])
         return cls(max(line["nimg"] for line in said), len(alarms), above, model)
 
 

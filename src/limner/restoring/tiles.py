@@ -39,7 +39,7 @@ def apply(net: Translator, x: Pictures, tiles: Tiles | None = None) -> Pictures:
         return apply(net, x.reshape(n * channels, 1, height, width), tiles).reshape(x.shape)
     if net.image.channels == 3 and channels == 1:
         return apply(net, x.expand(-1, 3, -1, -1).contiguous(), tiles).mean(1, keepdim=True)
-    free = getattr(net, "any_size", False)
+    free = net.any_size
     sides = (tiles.side, tiles.side) if free else (net.image.height, net.image.width)
     lacking = [0 if free else max(0, side - length) for side, length in zip(sides, (height, width), strict=True)]
     x = F.pad(x, (0, lacking[1], 0, lacking[0]), mode="replicate")
