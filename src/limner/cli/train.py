@@ -161,12 +161,14 @@ def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
     if exit_code:
         line(f"stopped and saved; go on with: limner train --out {folder} --resume")
         return
-    line(f"model    {folder / 'model.safetensors'}")
-    line(f"samples  {folder / 'preview.png'}")
-    line(f"curve    {folder / 'curve.png'}")
+    for kind, name in (("model", "model.safetensors"), ("samples", "preview.png"), ("curve", "curve.png")):
+        if (folder / name).exists():
+            line(f"{kind:<8} {folder / name}")
     if "damage" in project.settings.run["objective"]:
         line(f"next     limner restore {folder} PICTURES --out {folder / 'restored'}/")
     elif "translator" in project.settings.run["nets"]:
         line(f"next     limner translate {folder} PICTURES --out {folder / 'translated'}/")
-    else:
+    elif "generator" in project.settings.run["nets"]:
         line(f"next     limner sample {folder} -n 64 --out {folder / 'grid.png'}")
+    else:
+        line(f"next     limner dream {folder} --space pixels --out {folder / 'dream.png'}")

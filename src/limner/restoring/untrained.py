@@ -68,9 +68,9 @@ class Untrained:
 
 def misfit(operator: Operator, x: Pictures, case: Case) -> Float[Tensor, ""]:
     """Mean squared difference of what is measured of x; pixels that say nothing are not counted."""
-    seen = operator.measure(x)
-    told = (case.y != 0) if seen.shape == x.shape else torch.ones_like(case.y, dtype=torch.bool)
-    return (seen - case.y).square()[told].mean()
+    white = torch.ones_like(x)
+    told = operator.measure(white) != operator.measure(-white)
+    return (operator.measure(x) - case.y).square()[told].mean()
 
 
 class Decoder(nn.Module):
