@@ -51,7 +51,7 @@ class Trained:
 def sparsegan(bench: Bench) -> Iterator[Row]:
     """Sample distance of GANs with and without the sparse encoder at equal images, and the encoder's worth."""
     known, asked = bench.images("digits"), bench.images("digits", "test")
-    planned, arms = bench.pick((3_000, list(ARMS)[:2]), (9_600, list(ARMS)))
+    planned, arms = bench.pick((3_000, list(ARMS)[:2]), (48_000, list(ARMS)))
     judge = Judge(bench, asked)
     for name in arms:
         count = round(planned * ARMS[name][2])
