@@ -59,8 +59,12 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, dream, invert, directions, edit, restore, translate, evaluate, baseline, verify, listing):
-    app.add_command(_verb)
+for _verbs in (
+    (check, train, sample, dream, invert, directions, edit),
+    (restore, translate, evaluate, baseline, verify, listing),
+):
+    for _verb in _verbs:
+        app.add_command(_verb)
 
 
 def main() -> NoReturn:

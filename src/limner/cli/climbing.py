@@ -96,6 +96,7 @@ def tuned(
 
     net = likeness.generator
     with progress("tuning") as tick:
-        for step, _, net in tune(likeness.scene, codes, x, steps=steps, where=where, label=label, seed=seed):
+        for step, _, moved in tune(likeness.scene, codes, x, steps=steps, where=where, label=label, seed=seed):
             tick(step / steps, step * len(x))
+            net = moved
     return dataclasses.replace(likeness, nets=dict(likeness.nets) | {"generator": net})

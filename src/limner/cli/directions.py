@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from limner.explore.labelled import Judge
 
 STRENGTHS = (-4.0, -2.0, 0.0, 2.0, 4.0)
+JUDGED = 200
+"""Codes that purity is measured on."""
 
 
 @click.command(
@@ -55,8 +57,9 @@ def directions(
     import torch
 
     from limner.core.pixels import save_png
+    from limner.core.rng import generator as random_of
     from limner.explore.directions import save
-    from limner.explore.labelled import drawn, purity
+    from limner.explore.labelled import purity
     from limner.explore.sheets import sheet
     from limner.explore.spaces import space
     from limner.likeness import load
@@ -66,11 +69,14 @@ def directions(
     told = None if rows is None else torch.from_numpy(rows).to(likeness.device)
     within = space(likeness.scene, natural(likeness, where), told)
     with progress("looking for directions"):
-        found, judge = find(likeness, within, Search(how, data, by, k, apart, seed), told)
+        seen = find(likeness, within, Search(how, data, by, k, apart, seed), told)
+        found, judge = seen.directions, seen.judge
+        order = torch.randperm(len(seen.points), generator=random_of(seed, 0, "shown"))
         if judge is not None:
-            found = dataclasses.replace(found, purity=purity(within, found, judge))
+            found = dataclasses.replace(found, purity=purity(within, found, judge, seen.points[order[:JUDGED]]))
     with writing(out):
-        picture = sheet(within, found, drawn(within, codes, seed, told), STRENGTHS, told)
+        points = seen.points[order[:codes] if told is None else slice(codes)]
+        picture = sheet(within, found, points, STRENGTHS, told)
         judged = None if judge is None else judge.said
         file = save(found, Path(out) / "directions.safetensors", judge=judged, strengths=STRENGTHS)
         written = [file, save_png(picture, Path(out) / "sheet.png")]

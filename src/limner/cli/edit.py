@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.editing import (
-    Effort,
-    Subject,
-    check_model,
-    climbed,
-    fitted_to,
-    inverting,
-    say_errors,
-    subject,
-)
+from limner.cli.editing import Effort, Subject, climbed, fitted_to, say_errors, subject, told
 from limner.cli.finding import Search, find, natural, search_flags
 from limner.cli.fitting import fit_flag, pieces_of, write_joined
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.show import emit, line, writing
 from limner.cli.values import COUNT
+from limner.cli.wishes import Wish, patch, wished
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,7 +28,9 @@ if TYPE_CHECKING:
 FRAMES = {"move": 3, "to": 9, "blend": 1, "mix": 1, "as": 1}
 FILMED = 25
 """Frames where none are asked for; those of a film."""
-FRAME_MILLISECONDS, HELD_MILLISECONDS, FILM_SIDE = 80, 800, 256
+FRAME_MILLISECONDS, HELD_MILLISECONDS = 80, 800
+STRIP_SIDE, FILM_SIDE = 1024, 256
+"""Smaller ones are enlarged by a whole factor."""
 
 
 @click.command(
@@ -91,7 +85,7 @@ def edit(
     """
     if Path(out).suffix.lower() not in ("", ".png", ".gif"):
         raise UserError(f"--out {out}: write X.png for a strip, X.gif for a film, or FOLDER/ for a PNG each")
-    wish = _wish(moves, to, blend, region, mix, layers, other, keep, fit)
+    wish = wished(moves, to, blend, region, mix, layers, other, keep, fit)
     load_files(files)
     from limner.explore.directions import load as load_directions
     from limner.explore.spaces import space
@@ -99,8 +93,6 @@ def edit(
 
     likeness = load(model, pick_device(device))
     known = load_directions(Path(file)) if file and wish.kind == "move" else None
-    if wish.kind == "as":
-        likeness.label(wish.other)
     chosen = "z" if wish.kind == "as" else where or (known.space if known else natural(likeness, None))
     effort = Effort(chosen, fit, count, starts, steps, label, split, seed)
     wish.check(likeness, known, file, chosen)
@@ -109,72 +101,12 @@ def edit(
     likeness = fitted_to(likeness, start, tune, effort) if tune else likeness
     within = space(likeness.scene, chosen, start.label)
     if wish.kind == "move" and known is None:
-        known, _ = find(likeness, within, Search(how, data, by, k, apart, seed), start.label)
+        known = find(likeness, within, Search(how, data, by, k, apart, seed), start.label).directions
     wanted = frames or (FILMED if Path(out).suffix.lower() == ".gif" and FRAMES[wish.kind] > 1 else FRAMES[wish.kind])
     made = _edited(wish, likeness, within, start, known, effort, wanted)
     with writing(out):
         written = made.write(Path(out))
     _report(wish, start, written, as_json)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What was asked for: one kind of edit, the picture or label it takes, and where it applies."""
-
-    kind: str
-    other: str = ""
-    moves: dict[str, float] = field(default_factory=dict[str, float])
-    region: str | None = None
-    layers: str | None = None
-    keep: bool = False
-
-    def check(self, likeness: Likeness, known: Directions | None, file: str | None, where: str) -> None:
-        """Raises UserError before anything is climbed."""
-        from limner.explore.directions import mark
-        from limner.explore.edit import chosen, layers_of
-
-        if known is not None:
-            check_model(str(file), known.model, mark(likeness.generator))
-            if known.space != where:
-                raise UserError(f"{file}: holds directions of {known.space}, not {where}; leave out --space {where}")
-            for name in self.moves:
-                known.step(name)
-        if self.kind == "mix" or self.layers:
-            count = layers_of(likeness.generator)
-            if where != "w":
-                raise UserError("--layers chooses among styles; leave out --space z")
-            chosen(self.layers or "", count)
-        if self.region:
-            _patch(self.region, likeness)
-
-
-def _wish(
-    moves: tuple[str, ...], to: str | None, blend: str | None, region: str | None, mix: str | None,
-    layers: str | None, other: str | None, keep: bool, fit: str,
-) -> Wish:  # fmt: skip
-    given = {"move": moves, "to": to, "blend": blend, "mix": mix, "as": other}
-    kinds = [name for name, value in given.items() if value]
-    if len(kinds) != 1:
-        said = f"not {' and '.join('--' + name for name in kinds)} at once" if kinds else "for example --move sefa1=3"
-        raise UserError(f"choose one edit: --move NAME=3, --to, --blend, --mix or --as; {said}")
-    (kind,) = kinds
-    if (kind == "blend") != (region is not None):
-        raise UserError("--blend IMAGE and --region X,Y,W,H belong together: give both")
-    if kind == "mix" and layers is None or layers is not None and kind not in ("mix", "move"):
-        raise UserError("--mix IMAGE takes --layers, such as --layers 2- for the fine ones; so may --move, nothing else")
-    if keep and kind == "to":
-        raise UserError("--keep keeps what is not edited, and all of it is on the way --to another picture; leave it out")
-    if fit == "tile" and kind != "move" and kind != "as":
-        raise UserError(f"--fit tile cuts pictures up, and --{kind} needs whole ones; take --fit pad")
-    return Wish(kind, "" if kind == "move" else str(given[kind]), dict(map(_move, moves)), region, layers, keep)
-
-
-def _move(text: str) -> tuple[str, float]:
-    name, _, strength = text.rpartition("=")
-    try:
-        return name or strength, float(strength if name else "")
-    except ValueError:
-        raise UserError(f"--move {text}: write NAME=2.5, a direction and how far, in standard deviations") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +138,7 @@ class Made:
 
         columns = torch.stack([*self.before, *self.frames, *self.after], 1)
         sheet = grid(to_bytes(columns.flatten(0, 1)), columns.shape[1])
-        return save_png(enlarge(sheet, max(1, 512 // max(sheet.shape[:2]))), path)
+        return save_png(enlarge(sheet, max(1, STRIP_SIDE // max(sheet.shape[:2]))), path)
 
     def _film(self, path: Path) -> Path:
         from limner.core.pixels import enlarge, grid, save_gif, to_bytes
@@ -226,23 +158,20 @@ def _edited(
 
     with torch.no_grad():
         again = within.decode(start.points, start.label)
-    before = (start.x, again) if start.error is not None else (again,)
+    before, after, label = (start.x, again) if start.error is not None else (again,), (), start.label
     if wish.kind == "blend":
         return _blended(wish, likeness, start, before, effort)
-    label, after, others = start.label, (), None
-    if wish.kind in ("to", "mix"):
-        others = _other(wish, likeness, start, effort)
-    if wish.kind == "move":
-        assert known is not None
+    if known is not None:
         points = edits.moved(within, start.points, known, wish.moves, n)
     elif wish.kind == "as":
-        points, label = start.points[None], torch.full_like(start.points[:, 0], likeness.label(wish.other)).long()
-    elif wish.kind == "to":
-        assert others is not None
-        points, before, after = edits.between(within, start.points, others.points, n), before[:1], (_many(others.x, start),)
+        label, points = told(likeness, wish.other, len(start.points)), start.points[None]
     else:
-        assert others is not None
-        points, before = others.points.expand_as(start.points)[None], (*before, _many(others.x, start))
+        others = _other(wish, likeness, start, effort)
+        seen = others.x.expand_as(start.x)
+        if wish.kind == "to":
+            points, before, after = edits.between(within, start.points, others.points, n), before[:1], (seen,)
+        else:
+            points, before = others.points.expand_as(start.points)[None], (*before, seen)
     if wish.layers:
         count = edits.layers_of(likeness.generator)
         points = edits.in_layers(likeness.generator, start.points, points, edits.chosen(wish.layers, count))
@@ -262,10 +191,6 @@ def _other(wish: Wish, likeness: Likeness, start: Subject, effort: Effort) -> Su
     return others
 
 
-def _many(x: Tensor, start: Subject) -> Tensor:
-    return x.expand_as(start.x)
-
-
 def _blended(wish: Wish, likeness: Likeness, start: Subject, before: tuple[Tensor, ...], effort: Effort) -> Made:
     """A composite of two pictures, and the picture of the model that explains it, its seam left to the model."""
     import torch
@@ -275,38 +200,17 @@ def _blended(wish: Wish, likeness: Likeness, start: Subject, before: tuple[Tenso
     from limner.explore import edit as edits
     from limner.explore.spaces import space
 
-    patch = _patch(wish.region or "", likeness)
+    region = patch(wish.region or "", likeness)
     other = to_float(shown(wish.other, likeness, effort.fit, effort.most, effort.split).images.pixels, likeness.device)
     if len(other) not in (1, len(start.x)):
-        raise UserError(f"--blend {wish.other}: has {len(other)} pictures for {len(start.x)}; give one, or one for each")
-    wanted = edits.composite(start.x, other, patch)
-    found = climbed(wanted, start.label, likeness, effort, edits.OffSeam(patch))
+        said = f"{len(other)} pictures for {len(start.x)}"
+        raise UserError(f"--blend {wish.other}: has {said}; give one, or one for each (-n limits both)")
+    wanted = edits.composite(start.x, other, region)
+    found = climbed(wanted, start.label, likeness, effort, edits.OffSeam(region))
     with torch.no_grad():
         made = space(likeness.scene, effort.where, start.label).decode(found.points, start.label)
-    made = edits.composite(start.x, made, patch) if wish.keep else made
-    return Made(start, (*before, _many(other, start), wanted), made[None])
-
-
-def _patch(text: str, likeness: Likeness) -> Tensor:
-    """(1, 1, h, w), 1 inside the region."""
-    import torch
-
-    from limner.operators.mask import read_grey
-
-    image = likeness.image
-    if not text.replace(",", "").replace(" ", "").isdigit():
-        inside = torch.from_numpy(read_grey(text) > 127)
-        if inside.shape != (image.height, image.width):
-            size = "×".join(map(str, inside.shape))
-            raise UserError(f"--region {text}: is {size} and the model makes {image.height}×{image.width}; give one as large")
-        return inside.float()[None, None].to(likeness.device)
-    numbers = [int(part) for part in text.split(",") if part.strip()]
-    x, y, wide, high = numbers if len(numbers) == 4 else (0, 0, 0, 0)
-    if not (wide and high) or x + wide > image.width or y + high > image.height:
-        raise UserError(f"--region {text}: write X,Y,W,H in pixels, within {image.width} wide and {image.height} high")
-    region = torch.zeros(1, 1, image.height, image.width, device=likeness.device)
-    region[:, :, y : y + high, x : x + wide] = 1
-    return region
+    made = edits.composite(start.x, made, region) if wish.keep else made
+    return Made(start, (*before, other.expand_as(start.x), wanted), made[None])
 
 
 def _report(wish: Wish, start: Subject, written: list[Path], as_json: bool) -> None:

@@ -80,11 +80,11 @@ def inverting(source: str, likeness: Likeness, effort: Effort) -> Subject:
     label = None
     if likeness.generator.classes:
         if effort.label is not None:
-            label = _told(likeness, effort.label, len(x))
+            label = told(likeness, effort.label, len(x))
         elif seen.images.labels is not None and seen.images.names == likeness.names:
             label = torch.from_numpy(seen.images.labels).to(likeness.device)
         else:
-            remark("note: the generator takes labels; say what the pictures show by --label NAME, or it is told nothing")
+            remark("note: the generator takes labels and is told none; say what the pictures show by --label NAME")
     return dataclasses.replace(climbed(x, label, likeness, effort), fitted=seen.fitted)
 
 
@@ -142,7 +142,8 @@ def _of_codes(path: Path, likeness: Likeness, effort: Effort) -> Subject:
         with safe_open(path, "pt") as file:
             said = file.metadata() or {}
             codes = file.get_tensor("codes")[: effort.most].to(likeness.device)
-            label = file.get_tensor("labels")[: effort.most].to(likeness.device) if "labels" in file.keys() else None
+            labelled = "labels" in list(file.keys())
+            label = file.get_tensor("labels")[: effort.most].to(likeness.device) if labelled else None
     except (SafetensorError, OSError):
         raise UserError(f"{path}: not a codes.safetensors that limner invert made") from None
     check_model(str(path), said.get("model", ""), mark(likeness.generator))
@@ -156,12 +157,13 @@ def _of_codes(path: Path, likeness: Likeness, effort: Effort) -> Subject:
 def check_model(path: str, theirs: str, ours: str) -> None:
     """Raises UserError where a file is for another model."""
     if theirs != ours:
-        raise UserError(f"{path}: is for the model {theirs or 'of an older limner'}, and this one is {ours}; make it anew")
+        raise UserError(f"{path}: is for the model {theirs or 'unknown'}, and this one is {ours}; make it anew for it")
 
 
-def _told(likeness: Likeness, name: str, n: int) -> Tensor:
+def told(likeness: Likeness, name: str, n: int) -> Tensor:
+    """A label as the generator takes it. Raises UserError where it takes none, or none such."""
     import torch
 
     rows = likeness.labels(n, 0, name)
-    assert rows is not None
+    assert rows is not None  # a name where none is taken has been refused
     return torch.from_numpy(rows).to(likeness.device)

@@ -67,30 +67,43 @@ def natural(likeness: Likeness, where: str | None) -> str:
     return where or ("w" if isinstance(likeness.generator, Styled) else "z")
 
 
-def find(likeness: Likeness, within: Space, asked: Search, label: Tensor | None) -> tuple[Directions, Judge | None]:
-    """Directions in a space, and who judged them, where labels are known."""
-    from limner.explore import directions, labelled, layers
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found, who judges it where labels are known, and codes to show it on."""
+
+    directions: Directions
+    judge: Judge | None
+    points: Tensor
+
+
+def find(likeness: Likeness, within: Space, asked: Search, label: Tensor | None) -> Found:
+    """Directions in a space."""
+    from limner.explore import directions, labelled
 
     how = asked.how or _usual(likeness, asked)
+    told = None if label is None else label[_cycled(SEEN, label)]
+    points = labelled.drawn(within, SEEN, asked.seed, told)
     if how in ("sefa", "pca"):
         _unasked(asked, how)
-        k = min(asked.k, within.latent.dim)
-        told = None if label is None else label[_cycled(SEEN, label)]
-        points = labelled.drawn(within, SEEN, asked.seed, told)
-        if how == "sefa":
-            vectors = directions.leading(layers.affine(within, label), k)
-        else:
-            h = points if within.name == "w" else layers.activations(within, points, told)
-            vectors = directions.components(h, points, k)
-        names, judge = tuple(f"{how}{n + 1}" for n in range(k)), None
+        vectors = _unlabelled(within, how, points, min(asked.k, within.latent.dim), label, told)
+        names, judge, shown = tuple(f"{how}{n + 1}" for n in range(len(vectors))), None, points
     else:
         known, judge, exclusive = _labelled(likeness, within, asked)
-        points, names = known.points, known.names
+        names, shown = known.names, known.points
         vectors = _learned(known, within, how, exclusive if asked.apart is None else not asked.apart)
-        points = labelled.drawn(within, SEEN, asked.seed)
-    steps, model = directions.stepped(vectors, points), directions.mark(likeness.generator)
-    found = directions.Directions(names, steps, within.name, how, model)
-    return found, judge
+    steps = directions.stepped(vectors, points)
+    found = directions.Directions(names, steps, within.name, how, directions.mark(likeness.generator))
+    return Found(found, judge, shown)
+
+
+def _unlabelled(
+    within: Space, how: str, points: Tensor, k: int, label: Tensor | None, told: Tensor | None
+) -> Tensor:  # fmt: skip
+    from limner.explore import directions, layers
+
+    if how == "sefa":
+        return directions.leading(layers.affine(within, label), k)
+    return directions.components(points if within.name == "w" else layers.activations(within, points, told), points, k)
 
 
 def _cycled(n: int, label: Tensor) -> Tensor:

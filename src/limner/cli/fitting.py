@@ -54,11 +54,13 @@ def say_cropped(source: str, split: str, image: Image, most: int) -> None:
     found = sizes(source, split, most)
     others = [size for size in found if size != (image.height, image.width)]
     if others:
-        one = f"{source} is" if len(found) == 1 else f"{len(others)} of {len(found)} pictures are not of the model's size:"
         high, wide = others[0]
+        which = f"{source} is {high}×{wide}"
+        if len(found) > 1:
+            which = f"{len(others)} of {len(found)} pictures are of another size, as {high}×{wide}"
         remark(
-            f"note: {one} {high}×{wide}; the middle is taken and made {image.height}×{image.width}; "
-            "--fit pad shows all of it, --fit tile all of it at its size"
+            f"note: {which}: the middle is taken and made {image.height}×{image.width}, as this model has it; "
+            "--fit pad shows all of a picture, --fit tile all at its own size"
         )
 
 

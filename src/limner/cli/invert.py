@@ -10,10 +10,10 @@ import click
 
 from limner.cli.climbing import inverted, optimizer_flags, rule_of, stop_of
 from limner.cli.climbing import tuned as tuned_to
-from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.fitting import fit_flag, pieces_of, say_cropped, saying, shown, usual_split, write_joined
+from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.pictures import gathered, say_notes
-from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.cli.show import emit, line, remark, table, writing
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
 
@@ -69,7 +69,8 @@ def invert(
 ) -> None:  # fmt: skip
     """Find codes that make MODEL paint IMAGES, and say what is the climb's fault and what the model's.
 
-    Pictures of another size than the model's are treated as --fit says. --until is a value: minus the error that is enough.
+    Pictures of another size than the model's are treated as --fit says. --until is a value: minus the error that is
+    enough.
     """
     if Path(out).suffix:
         raise UserError(f"--out {out}: several files are written; give a folder, for example --out {Path(out).stem}/")

@@ -38,7 +38,7 @@ class Fitted:
     pieces: Pixels
     places: tuple[tuple[int, int], ...]
 
-    def joined(self, pieces: Pixels) -> UInt8[np.ndarray, "h w c"]:
+    def joined(self, pieces: Pixels) -> UInt8[np.ndarray, "high wide c"]:
         """Pieces, as many as there are, as one picture: blended where they overlap, cut where they stick out."""
         height, width = self.whole.colours.shape[:2]
         side = pieces.shape[1:3]
@@ -76,8 +76,8 @@ def _resized(whole: Whole, size: Size, how: Fit) -> Whole:
         wanted = max(1, round(height * scale)), max(1, round(width * scale))
 
     def small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        reduced = Pillow.fromarray(pixels).resize(wanted[::-1], Pillow.Resampling.LANCZOS, box, reducing_gap=3.0)
-        return np.asarray(reduced)
+        seen, shape = Pillow.fromarray(pixels), (wanted[1], wanted[0])
+        return np.asarray(seen.resize(shape, Pillow.Resampling.LANCZOS, box, reducing_gap=3.0))
 
     colours = whole.colours[:, :, 0] if whole.colours.shape[2] == 1 else whole.colours
     alpha = None if whole.alpha is None else small(whole.alpha)

@@ -62,7 +62,7 @@ class Directions:
 
 
 def normals(u: Points, told: Bool[Tensor, "n k"], machine: Machine = "logistic") -> Vectors:
-    """Unit normals, towards yes, of the planes that part codes by each of k labels: logistic regression or linear SVM."""
+    """Unit normals, towards yes, of the planes that part codes by each of k labels, by either machine."""
     lines = scikit("linear_model").LogisticRegression(class_weight="balanced", max_iter=2_000)
     if machine == "svm":
         lines = scikit("svm").LinearSVC(class_weight="balanced", max_iter=10_000, dual=False)
@@ -86,7 +86,7 @@ def apart(vectors: Vectors, names: tuple[str, ...]) -> Vectors:
         basis = torch.linalg.qr(others.T).Q
         rest = own - basis @ (basis.T @ own)
         if rest.norm() < ALIKE:
-            raise UserError(f"{names[k]!r} cannot be told from the other labels; leave one out, or do not ask for apart")
+            raise UserError(f"{names[k]!r} cannot be told apart from the other labels; take --together")
         kept.append(rest)
     return _unit(torch.stack(kept)).to(vectors)
 

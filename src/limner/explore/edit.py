@@ -46,7 +46,7 @@ def moved(within: Space, points: Points, found: Directions, by: Mapping[str, flo
     return torch.stack([within.hold(points + share * total, "allowed") for share in shares])
 
 
-def between(within: Space, points: Points, others: Points, frames: int) -> Frames:
+def between(within: Space, points: Points, others: Float[Tensor, "_ d"], frames: int) -> Frames:
     """From points to others by the path that stays in the prior: for a Gaussian, along an arc. Both ends are frames."""
     ends = others.expand_as(points)
     return torch.stack([within.latent.between(points, ends, k / max(frames - 1, 1)) for k in range(frames)])
@@ -95,7 +95,7 @@ def softened(region: Patch) -> Patch:
     return F.avg_pool2d(padded, 2 * reach + 1, stride=1)
 
 
-def composite(x: Pictures, other: Pictures, region: Patch) -> Pictures:
+def composite(x: Pictures, other: Float[Tensor, "_ c h w"], region: Patch) -> Pictures:
     """x, and inside the region the other picture, with a soft seam."""
     return torch.lerp(x, other.expand_as(x), softened(region))
 

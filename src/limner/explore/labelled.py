@@ -130,12 +130,9 @@ def drawn(within: Space, n: int, seed: int = 0, label: Tensor | None = None) -> 
 
 
 @torch.no_grad()
-def purity(
-    within: Space, found: Directions, judge: Judge, n: int = 200, seed: int = 1
-) -> tuple[tuple[float, float], ...]:
+def purity(within: Space, found: Directions, judge: Judge, points: Points) -> tuple[tuple[float, float], ...]:
     """How far the asked label's probability moves from REACH steps back to as many on, and that other one's which
-    moves most: means over n draws."""
-    points = drawn(within, n, seed)
+    moves most: means over the points."""
     measured: list[tuple[float, float]] = []
     for name in found.names:
         step = REACH * found.step(name).to(points)

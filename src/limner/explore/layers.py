@@ -23,37 +23,34 @@ BLOCK = 128
 """Points shown at once."""
 SMALL = 0.05
 """Length of the steps by which a network without layers is made linear about the middle."""
-BENT = 1e-3
-"""A layer whose output misses an affine map by more than this share is none."""
+BENT, BENT_WHOLE = 1e-3, 0.5
+"""A layer whose output misses an affine map by more than this share is none; a network, whose pixels are cut."""
 
 Layers = list[tuple[Tensor, Tensor]]
 """What was read and what was given, (n, …) each, in the order in which layers ran."""
 
 
 @torch.no_grad()
-def affine(within: Space, label: Labels | None = None) -> Float[Tensor, "out d"]:
-    """The matrix of the first affine layers that a point passes, one above the other.
+def affine(within: Space, label: Tensor | None = None) -> Float[Tensor, "out d"]:
+    """The matrix of the first affine layers that a point passes, one above the other, told the first of the labels.
 
     A network without layers is made linear about the middle of the space. Raises UserError where there is no such map.
     """
     dim, home = within.latent.dim, next(within.scene.generator.parameters())
-    a, b = torch.randn(2, 1, dim, generator=random_of(0, 0, "affine")).to(home)
+    a, b = SMALL * (2 * torch.rand(2, 1, dim, generator=random_of(0, 0, "affine")).to(home) - 1)
     probe = torch.cat([torch.zeros_like(a), a, b, a + b])
-    found = _first(_watched(within, probe, label), probe)
-    if found:
-        for gave in (_run(within, probe, label)[k][1].flatten(1).double() for k in found):
-            bend = (gave[3] - gave[1] - gave[2] + gave[0]).norm()
-            if bend > BENT * (gave[1] - gave[0]).norm():
-                hint = "take --space w" if within.name == "z" and _styled(within) else "take --how pca, or labels"
-                raise UserError(f"--how sefa: no layer of this model is affine in {within.name}; {hint}")
+    found = _first(_run(within, probe, label), probe)
+    zero, one, other, both = _given(within, probe, label, found).double()
+    if torch.equal(zero, one):
+        raise UserError("--how sefa: the first layer of this model does not read the code; take --how pca, or labels")
+    bend = (both - one - other + zero).norm() / (one - zero).norm()
+    if bend > (BENT if found else BENT_WHOLE):
+        hint = "take --space w" if hasattr(within.scene.generator, "synthesis") else "take --how pca, or labels"
+        raise UserError(f"--how sefa: no layer of this model is affine in {within.name}; {hint}")
     length = 1.0 if found else SMALL
     points = length * torch.eye(dim).to(home)
-    zero = _given(within, probe[:1], label, found)
-    rows = [(_given(within, part, label, found) - zero) / length for part in points.split(BLOCK)]
-    matrix = torch.cat(rows).T
-    if not matrix.abs().amax() > 0:
-        raise UserError("--how sefa: the first layer of this model does not read the code; take --how labels")
-    return matrix
+    rows = [_given(within, part, label, found) - zero.to(home) for part in points.split(BLOCK)]
+    return torch.cat(rows).T / length
 
 
 @torch.no_grad()
@@ -67,24 +64,25 @@ def activations(within: Space, points: Points, label: Labels | None = None) -> F
     return torch.cat(parts)
 
 
-def _styled(within: Space) -> bool:
-    return hasattr(within.scene.generator, "synthesis")
-
-
 def _first(layers: Layers, points: Points) -> list[int]:
     """Numbers of the layers that read the points themselves, or of the first one."""
     own = [k for k, (read, _) in enumerate(layers) if read.shape == points.shape and torch.equal(read, points)]
     return own or [0][: len(layers)]
 
 
-def _run(within: Space, points: Points, label: Labels | None) -> Layers:
-    return _watched(within, points, None if label is None else label[:1].expand(len(points), *label.shape[1:]))
+def _run(within: Space, points: Points, label: Tensor | None) -> Layers:
+    return _watched(within, points, _first_label(label, points))
 
 
-def _given(within: Space, points: Points, label: Labels | None, chosen: list[int]) -> Float[Tensor, "n k"]:
+def _first_label(label: Tensor | None, points: Points) -> Tensor | None:
+    """The same for all points: what they differ in is the code alone."""
+    return None if label is None else label[:1].expand(len(points), *label.shape[1:])
+
+
+def _given(within: Space, points: Points, label: Tensor | None, chosen: list[int]) -> Float[Tensor, "n k"]:
     """What the chosen layers give, side by side; the pictures where there are none."""
     if not chosen:
-        return within.decode(points, None if label is None else label[:1].expand(len(points), *label.shape[1:])).flatten(1)
+        return within.decode(points, _first_label(label, points)).flatten(1)
     layers = _run(within, points, label)
     return torch.cat([layers[k][1].flatten(1) for k in chosen], 1)
 
