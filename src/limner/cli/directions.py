@@ -49,7 +49,7 @@ def directions(
 
     The sheet has a row for each: N codes, each moved by several strengths, in standard deviations of the codes.
     Where labels are known, it is measured how far the probability of the label a direction is named after moves from
-    -2 to 2, and that of the other label which moves most.
+    -4 to 4, and that of the other label which moves most.
     """
     if Path(out).suffix:
         raise UserError(f"--out {out}: several files are written; give a folder, for example --out {Path(out).stem}/")
@@ -96,7 +96,7 @@ def _report(found: Directions, judge: Judge | None, written: list[Path], as_json
     if judge is not None:
         body = [(name, f"{own:+.2f}", f"{other:.2f}") for name, (own, other) in zip(found.names, moves, strict=True)]
         table(body, ("direction", "its label", "another, at most"))
-        line(f"change of the label's probability from strength -2 to 2, seen by {judge.said}")
+        line(f"change of the label's probability from strength -4 to 4, seen by {judge.said}")
     else:
         line(f"{len(found.names)} directions in {found.space} by {found.how}: {', '.join(found.names)}")
     for path in written:

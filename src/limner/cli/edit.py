@@ -66,6 +66,7 @@ STRIP_SIDE, FILM_SIDE = 1024, 256
 @click.option("--space", "where", metavar="z|w", help="Default: that of the directions; w where there are styles.")
 @click.option("--starts", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Climbs a picture.")
 @click.option("--steps", type=click.IntRange(1), default=300, show_default=True, metavar="N", help="Of a climb.")
+@click.option("--goal", metavar="GOAL", help='What else is wanted of a code: "0.001*Prior()", to be easier to edit.')
 @fit_flag
 @with_flag
 @seed_flag
@@ -76,7 +77,7 @@ def edit(
     region: str | None, mix: str | None, layers: str | None, other: str | None, file: str | None, how: str | None,
     data: tuple[str, ...], by: str | None, k: int, apart: bool | None, frames: int | None, keep: bool, tune: int,
     code_seed: int | None, count: int, split: str | None, label: str | None, where: str | None, starts: int,
-    steps: int, fit: Fit, files: tuple[str, ...], seed: int, device: str, as_json: bool,
+    steps: int, goal: str | None, fit: Fit, files: tuple[str, ...], seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Change IMAGES by way of their codes in MODEL: --move, --to, --blend, --mix or --as.
 
@@ -94,7 +95,7 @@ def edit(
     likeness = load(model, pick_device(device))
     known = load_directions(Path(file)) if file and wish.kind == "move" else None
     chosen = "z" if wish.kind == "as" else where or (known.space if known else natural(likeness, None))
-    effort = Effort(chosen, fit, count, starts, steps, label, split, seed)
+    effort = Effort(chosen, fit, count, starts, steps, label, split, seed, goal)
     wish.check(likeness, known, file, chosen)
     start = subject(pictures, code_seed, likeness, effort)
     say_errors(start)

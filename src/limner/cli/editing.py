@@ -56,6 +56,7 @@ class Effort:
     label: str | None = None
     split: str | None = None
     seed: int = 0
+    goal: str | None = None
 
 
 def subject(source: str | None, draw: int | None, likeness: Likeness, effort: Effort) -> Subject:
@@ -90,11 +91,14 @@ def inverting(source: str, likeness: Likeness, effort: Effort) -> Subject:
 
 def climbed(x: Tensor, label: Tensor | None, likeness: Likeness, effort: Effort, operator: Any = None) -> Subject:
     """The codes of pictures, of which an operator may see a part only."""
+    from limner.core.spec import build
+    from limner.goals.base import Goal
     from limner.goals.picture import Match, measured
 
+    extra = None if effort.goal is None else build(effort.goal, Goal)
     answer = inverted(
         likeness, x, lambda wanted: Match(measured(operator, wanted), operator), effort.steps,
-        each=effort.starts, where=effort.where, label=label, controls=0, seed=effort.seed,
+        each=effort.starts, where=effort.where, label=label, controls=0, extra=extra, seed=effort.seed,
     )  # fmt: skip
     return Subject(answer.codes, x, label, error=answer.error, missed=int((~answer.reached).sum()))
 

@@ -43,7 +43,7 @@ class Directions:
     space: z or w
     how: they were found
     model: digest of the generator that they are for
-    purity: how far a label's probability moves from two steps back to two steps on, and that other label's which
+    purity: how far a label's probability moves from four steps back to four on, and that other label's which
         moves most; none where no labels were known
     """
 

@@ -25,7 +25,7 @@ Chances = Float[Tensor, "n k"]
 BLOCK = 256
 LEAST = 8
 """A label that fewer codes have, or lack, is not learned."""
-REACH = 2.0
+REACH = 4.0
 """Steps to either side at which purity is measured."""
 
 
