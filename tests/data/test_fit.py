@@ -49,8 +49,9 @@ def test_a_padded_picture_is_whole_and_in_the_middle(size: tuple[int, int], plac
 
 
 def test_a_cropped_picture_is_the_middle_reduced_as_data_is() -> None:
-    from limner.data.decode import fitted
     from PIL import Image
+
+    from limner.data.decode import fitted
 
     one = whole(40, 90, alpha=True)
     cut = fit(one, (8, 8), 3)

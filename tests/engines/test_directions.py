@@ -138,7 +138,7 @@ def test_every_family_can_be_asked(name: str, classes: int) -> None:
 
 
 def test_codes_of_pictures_and_of_draws_give_the_same_direction() -> None:
-    """A label that is the sign of a code's number, learned from an encoder's codes, and from draws that a judge sees."""
+    """A label that is a side of a plane, learned from an encoder's codes, and from draws that a judge sees."""
     within = linear()
     net, true = within.scene.generator, unit(DIM)
     assert isinstance(net, LinearGenerator)

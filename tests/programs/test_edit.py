@@ -238,6 +238,8 @@ def test_draws_can_be_edited(limner: Limner, style: Path, tmp_path: Path) -> Non
         (["--move", "a=1", "--how", "labels"], "nobody names"),
         (["--move", "a=1", "--data", "ROSE"], "no labels"),
         (["--move", "a=1", "--code-seed", "1"], "say what to edit"),
+        (["--move", "a=1", "--directions", "x", "--how", "pca"], "no --how, --data or --by"),
+        (["--to", "ROSE", "--label", "rose"], "without labels"),
     ],
 )
 def test_mistakes_are_one_line(

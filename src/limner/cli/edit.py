@@ -87,6 +87,8 @@ def edit(
     if Path(out).suffix.lower() not in ("", ".png", ".gif"):
         raise UserError(f"--out {out}: write X.png for a strip, X.gif for a film, or FOLDER/ for a PNG each")
     wish = wished(moves, to, blend, region, mix, layers, other, keep, fit)
+    if file and (wish.kind != "move" or how or data or by):
+        raise UserError(f"--directions {file}: is for a --move, which then takes no --how, --data or --by")
     load_files(files)
     from limner.explore.directions import load as load_directions
     from limner.explore.spaces import space

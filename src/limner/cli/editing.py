@@ -79,10 +79,10 @@ def inverting(source: str, likeness: Likeness, effort: Effort) -> Subject:
     seen = shown(source, likeness, effort.fit, effort.most, effort.split)
     x = to_float(seen.images.pixels, likeness.device)
     label = None
-    if likeness.generator.classes:
-        if effort.label is not None:
-            label = told(likeness, effort.label, len(x))
-        elif seen.images.labels is not None and seen.images.names == likeness.names:
+    if effort.label is not None:
+        label = told(likeness, effort.label, len(x))
+    elif likeness.generator.classes:
+        if seen.images.labels is not None and seen.images.names == likeness.names:
             label = torch.from_numpy(seen.images.labels).to(likeness.device)
         else:
             remark("note: the generator takes labels and is told none; say what the pictures show by --label NAME")
