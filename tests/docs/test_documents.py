@@ -260,6 +260,9 @@ def test_commands_work(page: Page, desk: Path, monkeypatch: pytest.MonkeyPatch) 
     made_up_photographs(desk / "photos")
     shutil.make_archive("photos", "zip", desk, "photos")
     made_up_pairs(desk)
+    shutil.copy("photos/test/rose/0.png", "other.png")
+    for group, flower in (("thick", "rose"), ("thin", "tulip")):
+        shutil.copytree(desk / "photos" / "train" / flower, desk / group)
     made = {name for words in page.commands("limner") if "--resume" not in words for name in words}
     for name, data in (("runs/demo", "digits"), ("runs/photos", "photos/")):
         if name == "runs/demo" or name not in made:
@@ -280,7 +283,7 @@ def shortened(words: list[str]) -> list[str]:
             return [*words, "--most", "1000"]
         case "train":
             words += ["--images", "512" if "--resume" in words else "256"]
-        case "dream" | "invert":
+        case "dream" | "invert" | "edit":
             words += ["--steps", "3", "--starts", "3"]
         case "restore":
             words += ["--most", "1", "--steps", "3", "--split", "test"]

@@ -16,7 +16,9 @@ import click
 from limner import __version__
 from limner.cli.baseline import baseline
 from limner.cli.check import check
+from limner.cli.directions import directions
 from limner.cli.dream import dream
+from limner.cli.edit import edit
 from limner.cli.evaluate import evaluate
 from limner.cli.invert import invert
 from limner.cli.listing import listing
@@ -57,8 +59,12 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, dream, invert, restore, translate, evaluate, baseline, verify, listing):
-    app.add_command(_verb)
+for _verbs in (
+    (check, train, sample, dream, invert, directions, edit),
+    (restore, translate, evaluate, baseline, verify, listing),
+):
+    for _verb in _verbs:
+        app.add_command(_verb)
 
 
 def main() -> NoReturn:

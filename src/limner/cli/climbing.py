@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,9 +13,13 @@ from limner.cli.values import DURATION
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from limner.core.optim import Optimizer
     from limner.explore.ascents import Ascent
     from limner.explore.climb import Standing, Stop
+    from limner.explore.invert import Inversion
+    from limner.likeness import Likeness
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,3 +74,29 @@ def watched(climb: Iterator[Standing], steps: int, title: str = "climbing") -> I
         for standing in climb:
             tick(standing.step / max(steps, 1), standing.looks * standing.values.numel())
             yield standing
+
+
+def inverted(likeness: Likeness, x: Tensor, goal_of: Any, steps: int, **more: Any) -> Inversion:
+    """The codes of pictures, under a progress bar."""
+    from limner.explore.invert import Inversion, invert
+
+    with progress("climbing") as tick:
+        for seen in invert(likeness.scene, x, goal_of, steps=steps, **more):
+            if isinstance(seen, Inversion):
+                return seen
+            tick(seen.step / max(steps, 1), seen.looks * seen.values.numel())
+    raise AssertionError("a climb ends with an answer")
+
+
+def tuned(
+    likeness: Likeness, codes: Tensor, x: Tensor, steps: int, where: str, label: Tensor | None, seed: int
+) -> Likeness:
+    """The model whose weights were moved until it makes the pictures of their codes, under a progress bar."""
+    from limner.explore.invert import tune
+
+    net = likeness.generator
+    with progress("tuning") as tick:
+        for step, _, moved in tune(likeness.scene, codes, x, steps=steps, where=where, label=label, seed=seed):
+            tick(step / steps, step * len(x))
+            net = moved
+    return dataclasses.replace(likeness, nets=dict(likeness.nets) | {"generator": net})

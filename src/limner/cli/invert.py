@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.climbing import optimizer_flags, rule_of, stop_of
+from limner.cli.climbing import inverted, optimizer_flags, rule_of, stop_of
+from limner.cli.climbing import tuned as tuned_to
+from limner.cli.fitting import fit_flag, pieces_of, say_cropped, saying, shown, usual_split, write_joined
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.pictures import gathered, say_notes, splits
-from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.cli.pictures import gathered, say_notes
+from limner.cli.show import emit, line, remark, table, writing
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from limner.data.fit import Fit, Fitted
     from limner.data.images import Images
     from limner.explore.invert import Inversion
     from limner.likeness import Likeness
@@ -37,7 +40,7 @@ SHOWN = 64
 )
 @click.argument("model", metavar="MODEL")
 @click.argument("pictures", metavar="IMAGES")
-@click.option("--out", required=True, metavar="FOLDER/", help="codes.safetensors, sheet.png, errors.csv.")
+@click.option("--out", required=True, metavar="FOLDER/", help="codes.safetensors, sheet.png, errors.csv, made/.")
 @click.option("-n", "count", type=COUNT, default="64", show_default=True, metavar="N", help="How many at most.")
 @click.option("--split", metavar="NAME", help="Which part. Default: test, or train where there is no test.")
 @click.option("--starts", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Climbs a picture.")
@@ -53,6 +56,7 @@ SHOWN = 64
 @click.option("--controls", type=click.IntRange(0), default=16, show_default=True, help="Own pictures, to measure by.")
 @optimizer_flags(300)
 @click.option("--tune", type=click.IntRange(0), default=0, metavar="N", help="Then tune the weights: N steps.")
+@fit_flag
 @with_flag
 @seed_flag
 @device_flag
@@ -60,50 +64,63 @@ SHOWN = 64
 def invert(
     model: str, pictures: str, out: str, count: int, split: str | None, starts: int, how: Any, where: str,
     distance: str, goal: str | None, controls: int, steps: int, optimizer: str, rate: float | None,
-    until: float | None, patience: int, span: float | None, tune: int, files: tuple[str, ...], seed: int,
+    until: float | None, patience: int, span: float | None, tune: int, fit: Fit, files: tuple[str, ...], seed: int,
     device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Find codes that make MODEL paint IMAGES, and say what is the climb's fault and what the model's.
 
-    Pictures are cropped and reduced to the model's size. --until is a value: minus the error that is enough.
+    Pictures of another size than the model's are treated as --fit says. --until is a value: minus the error that is
+    enough.
     """
     if Path(out).suffix:
         raise UserError(f"--out {out}: several files are written; give a folder, for example --out {Path(out).stem}/")
     load_files(files)
+    import torch
+
     from limner.core.pixels import to_float
     from limner.core.spec import build
     from limner.distances.base import Distance
+    from limner.explore.spaces import space
     from limner.goals.base import Goal
     from limner.goals.picture import Match
     from limner.likeness import load
 
     likeness = load(model, pick_device(device))
-    images = _images(pictures, likeness, count, split)
+    images, fitted = _images(pictures, likeness, count, split, fit)
     x = to_float(images.pixels, likeness.device)
     label = _labels(likeness, images)
     apart = build(distance, Distance)
-    answer = _climbed(
+    answer = inverted(
         likeness, x, lambda wanted: Match(wanted, distance=apart), steps,
         each=starts, optimizer=rule_of(optimizer, rate), how=how, where=where, label=label, controls=controls,
         stop=stop_of(until, patience, span), extra=None if goal is None else build(goal, Goal), seed=seed,
     )  # fmt: skip
-    tuned = _tuned(likeness, answer, x, tune, where, label, seed) if tune else None
+    tuned = None
+    if tune:
+        likeness = tuned_to(likeness, answer.codes, x, tune, where, label, seed)
+        with torch.no_grad():
+            tuned = likeness, space(likeness.scene, where, label).decode(answer.codes, label)
     with writing(out):
-        written = _write(Path(out), images, x, answer, tuned, label)
+        written = _write(Path(out), images, x, answer, tuned, label, saying(likeness, where))
+        made = answer.made if tuned is None else tuned[1]
+        written += [write_joined(one, piece, Path(out) / "made") for one, piece in pieces_of(fitted, made)]
     _report(answer, tuned, written, as_json)
 
 
-def _images(source: str, likeness: Likeness, count: int, split: str | None) -> Images:
-    """The first pictures, whole in memory."""
+def _images(source: str, likeness: Likeness, count: int, split: str | None, how: Fit) -> tuple[Images, list[Fitted]]:
+    """The first pictures, whole in memory, and what they are pieces of where they are not cropped."""
     import numpy as np
 
-    there, image = splits(source), likeness.image
-    chosen = split or ("test" if "test" in there else "train")
+    image, chosen = likeness.image, usual_split(source, split)
+    if how != "crop":
+        seen = shown(source, likeness, how, count, chosen)
+        return seen.images, seen.fitted
+    say_cropped(source, chosen, image, count)
     images = gathered(source, (image.height, image.width), image.channels, chosen)
     say_notes(images)
     labels = None if images.labels is None else images.labels[:count]
     pixels = np.ascontiguousarray(images.pixels[:count])
-    return dataclasses.replace(images, pixels=pixels, labels=labels, files=images.files[:count])
+    return dataclasses.replace(images, pixels=pixels, labels=labels, files=images.files[:count]), []
 
 
 def _labels(likeness: Likeness, images: Images) -> Tensor | None:
@@ -118,40 +135,9 @@ def _labels(likeness: Likeness, images: Images) -> Tensor | None:
     return torch.from_numpy(images.labels).to(likeness.device)
 
 
-def _climbed(likeness: Likeness, x: Tensor, goal_of: Any, steps: int, **more: Any) -> Inversion:
-    from limner.explore.invert import Inversion, invert
-
-    with progress("climbing") as tick:
-        for seen in invert(likeness.scene, x, goal_of, steps=steps, **more):
-            if isinstance(seen, Inversion):
-                return seen
-            tick(seen.step / max(steps, 1), seen.looks * seen.values.numel())
-    raise AssertionError("a climb ends with an answer")
-
-
-def _tuned(
-    likeness: Likeness, answer: Inversion, x: Tensor, steps: int, where: str, label: Tensor | None, seed: int
-) -> tuple[Likeness, Tensor]:
-    """The model after pivotal tuning, and what it makes of the codes."""
-    import torch
-
-    from limner.explore.invert import tune
-    from limner.explore.spaces import space
-
-    tuned = likeness.generator
-    with progress("tuning") as tick:
-        moved = tune(likeness.scene, answer.codes, x, steps=steps, where=where, label=label, seed=seed)
-        for step, _, net in moved:
-            tick(step / steps, step * len(x))
-            tuned = net
-    found = dataclasses.replace(likeness, nets=dict(likeness.nets) | {"generator": tuned})
-    with torch.no_grad():
-        return found, space(found.scene, where, label).decode(answer.codes, label)
-
-
 def _write(
     folder: Path, images: Images, x: Tensor, answer: Inversion, tuned: tuple[Likeness, Tensor] | None,
-    label: Tensor | None,
+    label: Tensor | None, said: dict[str, str],
 ) -> list[Path]:  # fmt: skip
     """Codes, a sheet of pictures above what became of them, a table of errors, and the tuned model."""
     import csv
@@ -161,7 +147,7 @@ def _write(
 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {"codes": answer.codes, "errors": answer.error} | ({} if label is None else {"labels": label})
-    save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, folder / "codes.safetensors")
+    save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, folder / "codes.safetensors", said)
     rows = [x, answer.made] + ([tuned[1]] if tuned else [])
     written = [folder / "codes.safetensors", _sheet([r[:SHOWN] for r in rows], folder / "sheet.png")]
     with (folder / "errors.csv").open("w", newline="") as file:

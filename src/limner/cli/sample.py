@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli.fitting import say_cropped, usual_split
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.pictures import gathered, splits
+from limner.cli.pictures import gathered
 from limner.cli.show import emit, line, progress, writing
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
@@ -174,8 +175,9 @@ def _reconstruct(likeness: Likeness, source: str, count: int) -> NDArray[np.uint
     """Rows of pictures that were not trained on, if there are such, in turn with rows of their reconstructions."""
     import numpy as np
 
-    there, image = splits(source), likeness.image
-    images = gathered(source, (image.height, image.width), image.channels, "test" if "test" in there else "train")
+    chosen, image = usual_split(source, None), likeness.image
+    say_cropped(source, chosen, image, count)
+    images = gathered(source, (image.height, image.width), image.channels, chosen)
     n = min(count, len(images))
     rows = np.linspace(0, len(images) - 1, n).astype(np.int64)
     known = images.labels is not None and images.names == likeness.names

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from limner.core.errors import UserError
 from limner.core.pixels import picture
+from limner.data.decode import Header, peek
 from limner.data.items import Entry, Stack
 from limner.data.sources import choose, locate
 
@@ -56,6 +58,23 @@ def how_many(source: str, split: str = "train") -> int:
     """Pictures that `wholes` gives."""
     pictures = _listed(source, split)
     return len(pictures.values if isinstance(pictures, Stack) else pictures)
+
+
+def labels_of(source: str, split: str = "train") -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """What the pictures that `wholes` gives are labelled, -1 for nothing, and the names of the classes."""
+    found = locate(source)
+    opened = found.open()
+    listed = choose(found, opened, split if opened.splits else "train")
+    return listed.labels, listed.names
+
+
+def sizes(source: str, split: str = "train", most: int | None = None) -> list[tuple[int, int]]:
+    """Height and width of the first pictures that can be read, from their headers."""
+    pictures = _listed(source, split)
+    if isinstance(pictures, Stack):
+        return [pictures.values.shape[1:3]] * min(len(pictures.values), most or len(pictures.values))
+    headers = map(peek, pictures[:most])
+    return [(header.height, header.width) for header in headers if isinstance(header, Header)]
 
 
 def _listed(source: str, split: str) -> Stack | tuple[Entry, ...]:
