@@ -176,7 +176,8 @@ def photographs(name: str, arguments: argparse.Namespace) -> None:
 
 
 def middle(x: torch.Tensor, case: Case, side: int = 160) -> np.ndarray:
-    """The middle of a picture."""
+    """The middle of a picture, or all of a smaller one."""
+    side = min(side, *case.seen.shape[2:])
     top, left = ((length - side) // 2 for length in case.seen.shape[2:])
     return to_bytes(x)[:, top : top + side, left : left + side]
 

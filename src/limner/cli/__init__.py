@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from limner import __version__
+from limner.cli.augment import augment
 from limner.cli.baseline import baseline
 from limner.cli.check import check
 from limner.cli.dream import dream
@@ -58,7 +59,9 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, dream, invert, restore, translate, recognise, evaluate, baseline, verify, listing):
+_MAKING = (check, train, sample, dream, invert, restore, translate)
+_JUDGING = (recognise, augment, evaluate, baseline, verify, listing)
+for _verb in (*_MAKING, *_JUDGING):
     app.add_command(_verb)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from limner.core.pixels import Image
     from limner.likeness import Likeness
     from limner.models.base import Critic, Encoder
-    from limner.recognise.scores import Done, Labelled
+    from limner.recognise.scores import Done, Labelled, Score
 
 
 @click.command(
@@ -180,7 +180,7 @@ def _say(done: list[Done], notes: list[str], written: list[Path], as_json: bool)
     for kind in dict.fromkeys(s.probe for s in scores):
         cells = {(s.features, s.labels): s for s in scores if s.probe == kind}
         body = [
-            [view, *(_cell(cells[view, size]) for size in sizes)] for view in dict.fromkeys(view for view, _ in cells)
+            [view, *(cell(cells[view, size]) for size in sizes)] for view in dict.fromkeys(view for view, _ in cells)
         ]
         table(body, head=(kind, *(f"{size:,} labels" for size in sizes)))
         line()
@@ -191,7 +191,7 @@ def _say(done: list[Done], notes: list[str], written: list[Path], as_json: bool)
         line(f"{path}")
 
 
-def _cell(score: Any) -> str:
+def cell(score: Score) -> str:
     low, high = score.interval
     return f"{100 * score.mean:.1f} ({100 * low:.1f} – {100 * high:.1f})"
 
