@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.labelled import held_out, labelled
+from limner.cli.labelled import held_out, labelled, with_classes
 from limner.cli.recognise import cell
 from limner.cli.sample import folder_name, write_array
 from limner.cli.show import emit, line, progress, remark, table, writing
@@ -65,8 +65,8 @@ def augment(
     rival, sizes = build(classical, Augment), _sizes(real)
     likeness = load(model, pick_device(device))
     _conditional(likeness, model)
-    images, rows, others, held, where = held_out(data, test, likeness.image, seed)
-    known = labelled(images, rows, likeness.names, model)
+    images = with_classes(data, likeness.image)
+    known = labelled(images, None, likeness.names, model)
     have = [int((known.labels == k).sum()) for k in range(len(likeness.names))]
     counts = level(have, per_class)
     if not any(counts):
@@ -74,9 +74,10 @@ def augment(
     made = _made(likeness, counts, seed)
     scores: list[Score] = []
     if judged:
-        unseen = labelled(others, held, likeness.names, model)
+        mine, rows, others, held, where = held_out(data, test, likeness.image, seed)
+        some, unseen = (labelled(*part, likeness.names, model) for part in ((mine, rows), (others, held)))
         remark(f"judged by {len(unseen):,} pictures: {where}")
-        scores = _judged(known, made, unseen, sizes, draws, seed, rival)
+        scores = _judged(some, made, unseen, sizes, draws, seed, rival)
     with writing(out):
         _write(made, known if keep else None, likeness.names, Path(out))
     _say(likeness, images.fingerprint, counts, have, scores, classical, out, as_json)

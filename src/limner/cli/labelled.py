@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from limner.recognise.scores import Labelled
 
 
-def with_classes(source: str, image: Image, split: str) -> Images:
-    """The pictures of one split in a model's shape. Raises UserError when no class is known of them."""
+def with_classes(source: str, image: Image, wanted: str = "train") -> Images:
+    """The pictures of one split, or of the only one, in a model's shape.
+
+    Raises UserError when no class is known of them.
+    """
+    there = splits(source)
+    split = wanted if wanted in there else "train" if "train" in there else there[0]
     images = gathered(source, (image.height, image.width), image.channels, split)
     if images.numbers is not None:
         raise UserError(f"{source}: its labels are the numbers {', '.join(images.names)}, and classes are needed here")
@@ -36,23 +41,24 @@ def held_out(
     """
     import numpy as np
 
-    train = with_classes(source, image, "train" if "train" in splits(source) else splits(source)[0])
+    train = with_classes(source, image)
     labels = _known(train)
     if test is None and "test" not in splits(source):
         learn, judge = _fifth(labels, seed, source)
         return train, learn, train, judge, f"one fifth of {source}, which was not learnt from"
     where = source if test is None else test
-    other = with_classes(where, image, "test" if "test" in splits(where) else splits(where)[0])
+    other = with_classes(where, image, "test")
     rows, judged = (np.flatnonzero(known >= 0) for known in (labels, _known(other)))
     return train, rows, other, judged, f"the test pictures of {where}"
 
 
-def labelled(images: Images, rows: NDArray[np.int64], names: tuple[str, ...], source: str) -> Labelled:
-    """Rows in memory, their classes numbered as in `names`."""
+def labelled(images: Images, rows: NDArray[np.int64] | None, names: tuple[str, ...], source: str) -> Labelled:
+    """Rows in memory, or all whose class is known; their classes are numbered as in `names`, those of `source`."""
     import numpy as np
 
     from limner.recognise.scores import Labelled
 
+    rows = np.flatnonzero(_known(images) >= 0) if rows is None else rows
     mine = _known(images)[rows]
     there = [images.names[k] for k in np.unique(mine)]
     if strange := [name for name in there if name not in names]:
