@@ -156,7 +156,7 @@ def test_pictures_are_worth_what_they_teach() -> None:
     """Made pictures with the right labels teach it all; with rotated labels nothing; few real ones lie between."""
     real, test, right = corners(80), corners(202), corners(164)
     wrong = Labelled(right.pixels, (right.labels + 1) % 4)
-    options = {"per_class": (1,), "draws": 3, "seed": 0, "augment": Affine(turn=0.0, shift=0.0, scale=0.0)}
+    options = {"per_class": (1,), "draws": 3, "seed": 0, "steps": 60, "augment": Affine(turn=0.0, shift=0.0, scale=0.0)}
     good, bad = ([s for s, _ in measure(real, made, test, **options)] for made in (right, wrong))  # type: ignore[arg-type]
     assert [s.features for s in good] == ["made", "real", "real, moved", "real + made", "real + made, moved"]
     assert good[0].mean > 0.97 and bad[0].mean < 0.03 and good[3].mean > 0.97
@@ -169,9 +169,9 @@ def test_pictures_are_worth_what_they_teach() -> None:
 
 
 def test_the_same_seed_is_the_same_classifier() -> None:
-    one, same, other = (learn([corners(40)], 4, seed).state_dict()["head.weight"] for seed in (0, 0, 1))
+    one, same, other = (learn([corners(40)], 4, seed, None, 5).state_dict()["head.weight"] for seed in (0, 0, 1))
     assert torch.equal(one, same) and not torch.equal(one, other)
-    assert share_right(learn([corners(40)], 4, 0, Affine(shift=0.05)), corners(50)) > 0.9
+    assert share_right(learn([corners(40)], 4, 0, Affine(shift=0.05), 60), corners(50)) > 0.9
 
 
 def test_curves_are_drawn(tmp_path: Path) -> None:

@@ -107,8 +107,8 @@ def test_makes_so_many_of_each_class(limner: Limner, trained: Path, blobs: Path,
 
 
 def test_measures_what_they_are_worth(limner: Limner, trained: Path, blobs: Path, tmp_path: Path) -> None:
-    given = ["augment", trained, blobs, "--per-class", 40, "--measure", "--real", "2", "--draws", 2, *CPU]
-    said = limner(*given, "--out", tmp_path / "a.npz")
+    given = ["augment", trained, blobs, "--per-class", 40, "--measure", "--real", "2", "--draws", 2, "--steps", 20]
+    said = limner(*given, *CPU, "--out", tmp_path / "a.npz")
     assert said.code == 0, said.err
     assert "2 real a class, beside real:" in said.out and "real + made, moved" in said.out
     assert "learnt from all 96 labels" in said.err

@@ -40,6 +40,7 @@ BLOCK = 256
 @click.option("--measure", "judged", is_flag=True, help="Train a small classifier with and without them, and compare.")
 @click.option("--real", default="10,100", show_default=True, metavar="N,…", help="Real pictures a class for that.")
 @click.option("--draws", type=click.IntRange(1), default=5, show_default=True, help="Choices of those.")
+@click.option("--steps", type=click.IntRange(1), default=300, show_default=True, help="Of training a classifier.")
 @click.option("--test", metavar="DATA", help="Real pictures to judge by. Default: the test split, or a fifth.")
 @click.option("--classical", default="Affine", show_default=True, metavar="NAME", help="Rival: limner list Augment.")
 @with_flag
@@ -48,7 +49,7 @@ BLOCK = 256
 @json_flag
 def augment(
     model: str, data: str, out: str, per_class: int | None, keep: bool, judged: bool, real: str, draws: int,
-    test: str | None, classical: str, files: tuple[str, ...], seed: int, device: str, as_json: bool,
+    steps: int, test: str | None, classical: str, files: tuple[str, ...], seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Make labelled pictures with MODEL, which must have been told classes, to train a classifier on beside DATA.
 
@@ -77,7 +78,7 @@ def augment(
         mine, rows, others, held, where = held_out(data, test, likeness.image, seed)
         some, unseen = (labelled(*part, likeness.names, model) for part in ((mine, rows), (others, held)))
         remark(f"judged by {len(unseen):,} pictures: {where}")
-        scores = _judged(some, made, unseen, sizes, draws, seed, rival)
+        scores = _judged(some, made, unseen, sizes, draws, seed, rival, steps)
     with writing(out):
         _write(made, known if keep else None, likeness.names, Path(out))
     _say(likeness, images.fingerprint, counts, have, scores, classical, out, as_json)
@@ -126,14 +127,15 @@ def _made(likeness: Likeness, counts: tuple[int, ...], seed: int) -> Labelled:
 
 
 def _judged(
-    known: Labelled, made: Labelled, unseen: Labelled, sizes: tuple[int, ...], draws: int, seed: int, rival: Any
-) -> list[Score]:
+    known: Labelled, made: Labelled, unseen: Labelled, sizes: tuple[int, ...], draws: int, seed: int, rival: Any,
+    steps: int,
+) -> list[Score]:  # fmt: skip
     from limner.recognise.worth import measure
 
     scores: list[Score] = []
     with progress("measuring") as tick:
         for score, share in measure(
-            known, made, unseen, per_class=sizes, draws=draws, seed=seed, augment=rival
+            known, made, unseen, per_class=sizes, draws=draws, seed=seed, augment=rival, steps=steps
         ):
             scores.append(score)
             tick(share, 0)

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from limner.recognise.scores import Labelled
 
 
+def part(source: str, wanted: str = "train") -> str:
+    """The split that is wanted, or the one to take instead; data without splits call themselves train."""
+    there = splits(source)
+    return wanted if wanted in there else "train" if "train" in there or not there else there[0]
+
+
 def with_classes(source: str, image: Image, wanted: str = "train") -> Images:
     """The pictures of one split, or of the only one, in a model's shape.
 
     Raises UserError when no class is known of them.
     """
-    there = splits(source)
-    split = wanted if wanted in there else "train" if "train" in there else there[0]
-    images = gathered(source, (image.height, image.width), image.channels, split)
+    images = gathered(source, (image.height, image.width), image.channels, part(source, wanted))
     if images.numbers is not None:
         raise UserError(f"{source}: its labels are the numbers {', '.join(images.names)}, and classes are needed here")
     if images.labels is None or not (images.labels >= 0).any():

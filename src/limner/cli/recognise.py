@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.labelled import held_out, labelled
-from limner.cli.pictures import gathered, splits
+from limner.cli.labelled import held_out, labelled, part
+from limner.cli.pictures import gathered
 from limner.cli.show import emit, line, progress, remark, table, writing
 from limner.cli.values import COUNT, count
 from limner.core.errors import UserError
@@ -204,8 +204,7 @@ def _name(likeness: Likeness, probe: str, source: str, out: str | None, as_json:
     naming = Naming.load(Path(probe))
     (net,) = readers(likeness.nets, naming.role).values()
     naming.check(net)
-    there = splits(source)
-    images = gathered(source, (net.image.height, net.image.width), net.image.channels, there[0])
+    images = gathered(source, (net.image.height, net.image.width), net.image.channels, part(source))
     said, sure = naming(net, images.pixels)
     names = [images.files[k] if images.files else str(k) for k in range(len(images))]
     head = ["picture", "class", "probability"]

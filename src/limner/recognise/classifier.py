@@ -40,19 +40,21 @@ class Classifier(nn.Module):
         return self.head(self.body(x))
 
 
-def learn(sources: Sequence[Labelled], classes: int, seed: int, augment: Augment | None = None) -> Classifier:
+def learn(
+    sources: Sequence[Labelled], classes: int, seed: int, augment: Augment | None = None, steps: int = STEPS
+) -> Classifier:
     """Train on batches that take an equal share from each source, whatever their sizes; the same seed, the same net."""
     _, height, width, channels = sources[0].pixels.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived(seed, 0, "classifier"))
         net = Classifier(channels, min(height, width), classes).to(memory_format=torch.channels_last)  # pyright: ignore
     optimizer = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.05)
-    curve = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS + 1, pct_start=0.2)
+    curve = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1, pct_start=0.2)
     rng = generator(seed, 0, "classifier batches")
-    for step in range(STEPS):
+    for step in range(steps):
         x, y = _batch(sources, rng)
         if augment is not None:
-            x = augment(x, Moment(step * BATCH, step / STEPS, rng, len(x), strength=1.0))
+            x = augment(x, Moment(step * BATCH, step / steps, rng, len(x), strength=1.0))
         loss = F.cross_entropy(net(x), y)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -14,7 +14,7 @@ import numpy as np
 from limner.augments.base import Augment
 from limner.core.errors import UserError
 from limner.core.rng import derived
-from limner.recognise.classifier import learn, share_right
+from limner.recognise.classifier import STEPS, learn, share_right
 from limner.recognise.scores import Labelled, Score, drawn
 
 NETWORK = "small network"
@@ -53,7 +53,15 @@ def level(counts: Sequence[int], per_class: int | None) -> tuple[int, ...]:
 
 
 def measure(
-    real: Labelled, made: Labelled, test: Labelled, *, per_class: Sequence[int], draws: int, seed: int, augment: Augment
+    real: Labelled,
+    made: Labelled,
+    test: Labelled,
+    *,
+    per_class: Sequence[int],
+    draws: int,
+    seed: int,
+    augment: Augment,
+    steps: int = STEPS,
 ) -> Iterator[tuple[Score, float]]:
     """Every way of training with so many real pictures of each class, and on made ones alone; (score, share done).
 
@@ -66,7 +74,7 @@ def measure(
         raise UserError(f"--real {short[0]}: some class has only {least} real pictures; give {least} or fewer")
     count = int(max(*real.labels, *made.labels, *test.labels)) + 1
     total, over = len(per_class) * len(ARMS) + 1, 1
-    alone = [share_right(learn([made], count, derived(seed, k, "net")), test) for k in range(draws)]
+    alone = [share_right(learn([made], count, derived(seed, k, "net"), None, steps), test) for k in range(draws)]
     yield Score(MADE, NETWORK, 0, tuple(alone), len(test)), over / total
     for size in per_class:
         picked = [drawn(real.labels, size * len(classes), seed, k) for k in range(draws)]
@@ -74,7 +82,7 @@ def measure(
         for arm in ARMS:
             moved = augment if arm in (REAL_MOVED, BOTH_MOVED) else None
             sources = [[few] if arm in (REAL, REAL_MOVED) else [few, made] for few in some]
-            nets = (learn(each, count, derived(seed, k, "net"), moved) for k, each in enumerate(sources))
+            nets = (learn(each, count, derived(seed, k, "net"), moved, steps) for k, each in enumerate(sources))
             over += 1
             yield Score(arm, NETWORK, size, tuple(share_right(net, test) for net in nets), len(test)), over / total
 
