@@ -92,7 +92,7 @@ def planned(name: str, learning: Path) -> Task:
             "OpenCV Telea": (telea, (1, 2, 3, 5)),
             "OpenCV Navier–Stokes": (navier_stokes, (1, 2, 3, 5)),
             "linear": (linear, ONCE),
-            "dictionary": (atoms.fill, (2, 4, 6, 8)),
+            "dictionary": (atoms.fill, (2, 4, 8, 12)),
             "biharmonic": (biharmonic, ONCE),
         },
         "deblur": seen
