@@ -122,6 +122,6 @@ def lasso(case: Case, m: int, weight: float, basis: Basis, near: torch.Tensor | 
     with warnings.catch_warnings():
         # where the weight is tiny the last digits take long and change nothing
         warnings.simplefilter("ignore", scikit("exceptions").ConvergenceWarning)
-        fitted = kind(alpha=weight / m, positive=positive, max_iter=1000, tol=1e-3, fit_intercept=False)
+        fitted = kind(alpha=weight / m, positive=positive, max_iter=2000, tol=1e-5, fit_intercept=False)
         x = (start + columns @ fitted.fit(matrix @ columns, y).coef_).clip(0, 1)
     return torch.from_numpy(2 * x - 1).float().view(case.seen.shape)
