@@ -24,7 +24,7 @@ PUBLISHED = {10: 0.068, 25: 0.028, 50: 0.012, 100: 0.0083, 200: 0.0075, 500: 0.0
 """Mean squared error a pixel in the 0 to 1 range, read off figure 1a (VAE, ten starts)."""
 NORM = 0.1
 """Of all the noise of a measurement, √E|η|², in the 0 to 1 range."""
-WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+WEIGHTS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Of |x|₁ against |Ax - y|² / 2, that are tried for Lasso."""
 Matrix = Float[np.ndarray, "rows columns"]
 
