@@ -16,26 +16,43 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 
 import numpy as np
 import torch
+from rivals import (
+    Dictionary,
+    Rival,
+    as_seen,
+    biharmonic,
+    lanczos,
+    linear,
+    navier_stokes,
+    non_local_means,
+    richardson_lucy,
+    telea,
+    total_variation,
+    unit,
+    wavelet,
+    wiener,
+)
 
 from limner.baselines.base import vectors
-from limner.baselines.completion import Neighbours, Ridge, complete
+from limner.baselines.completion import Completer, Neighbours, Ridge, complete
 from limner.cli import run
 from limner.cli.values import COUNT
-from limner.core.pixels import grid, save_png, to_bytes
+from limner.core.pixels import enlarge, grid, save_png, to_bytes
 from limner.data.gather import gather
-from limner.data.whole import wholes
+from limner.data.whole import how_many, wholes
 from limner.likeness import load
 from limner.operators.base import as_operator
 from limner.restoring.cases import Answer, Case, damaged
 from limner.restoring.climbing import ByClimbing
 from limner.restoring.trained import ByTranslator
 
-Rival = Callable[[Case, float], torch.Tensor]
+ONCE = (0.0,)
 SETTINGS = ("batch=4", "objective.crop=48", "average=2000")
 
 
@@ -49,94 +66,50 @@ class Task:
     tuned_on: int = 4
 
 
-def unit(x: torch.Tensor) -> np.ndarray:
-    """(1, 1, h, w) in [-1, 1] → (h, w) in [0, 1]."""
-    return (x[0, 0].double().numpy() + 1) / 2
+DAMAGES = {
+    "denoise": "Noise(0.19608)",
+    "enlarge": "Downsample(4)",
+    "fill": "Mask(random=0.5)",
+    "deblur": "Noise(0.02) @ Blur(1.5)",
+}
 
 
-def back(x: np.ndarray) -> torch.Tensor:
-    """The way back."""
-    return torch.from_numpy(np.asarray(x, np.float64))[None, None].float() * 2 - 1
-
-
-def non_local_means(case: Case, h: float) -> torch.Tensor:
-    from skimage.restoration import denoise_nl_means
-
-    sigma = case.operator.deviation / 2
-    return back(
-        denoise_nl_means(unit(case.seen), patch_size=5, patch_distance=6, h=h * sigma, sigma=sigma, fast_mode=True)
-    )
-
-
-def total_variation(case: Case, weight: float) -> torch.Tensor:
-    from skimage.restoration import denoise_tv_chambolle
-
-    return back(denoise_tv_chambolle(unit(case.seen), weight=weight))
-
-
-def wavelet(case: Case, share: float) -> torch.Tensor:
-    from skimage.restoration import denoise_wavelet
-
-    sigma = case.operator.deviation / 2
-    return back(denoise_wavelet(unit(case.seen), sigma=share * sigma, mode="soft", method="BayesShrink"))
-
-
-def richardson_lucy(case: Case, steps: float) -> torch.Tensor:
-    from skimage.restoration import richardson_lucy as deconvolved
-
-    kernel = as_operator("Blur(1.5)").kernel().numpy()
-    return back(deconvolved(unit(case.seen).clip(0, 1), kernel, num_iter=int(steps)))
-
-
-def biharmonic(case: Case, _: float) -> torch.Tensor:
-    from skimage.restoration import inpaint_biharmonic
-
-    missing = case.operator.kept(case.seen)[0, 0].numpy() == 0
-    return back(inpaint_biharmonic(unit(case.seen), missing))
-
-
-def linear(case: Case, _: float) -> torch.Tensor:
-    from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
-
-    there, x = case.operator.kept(case.seen)[0, 0].numpy() > 0, unit(case.seen)
-    at = np.argwhere(there)
-    filled = LinearNDInterpolator(at, x[there])(*np.indices(x.shape))
-    return back(np.where(np.isnan(filled), NearestNDInterpolator(at, x[there])(*np.indices(x.shape)), filled))
-
-
-def as_seen(case: Case, _: float) -> torch.Tensor:
-    return case.seen
-
-
-TASKS = {
-    "denoise": Task(
-        "Noise(0.19608)",
-        {
-            "as measured": (as_seen, (0,)),
+def planned(name: str, learning: Path) -> Task:
+    """What is compared; a dictionary is learnt from flowers that nothing is tuned on."""
+    atoms = Dictionary(lambda: [unit(c.truth) for c in pictures(learning, "train", "Noise(0.0)", 60, 0, 0)])
+    seen = {"as measured": (as_seen, ONCE)}
+    rivals: dict[str, dict[str, tuple[Rival, tuple[float, ...]]]] = {
+        "denoise": seen
+        | {
             "wavelet (BayesShrink)": (wavelet, (0.6, 0.8, 1.0)),
             "total variation": (total_variation, (0.05, 0.08, 0.12)),
             "non-local means": (non_local_means, (0.5, 0.6, 0.7, 0.8)),
+            "dictionary": (atoms.denoise, (1.0, 1.1, 1.2)),
         },
-    ),
-    "enlarge": Task("Downsample(4)", {"bicubic": (as_seen, (0,))}),
-    "fill": Task(
-        "Mask(random=0.5)",
-        {"as measured": (as_seen, (0,)), "linear": (linear, (0,)), "biharmonic": (biharmonic, (0,))},
-        side=256,
-    ),
-    "deblur": Task(
-        "Noise(0.02) @ Blur(1.5)",
-        {"as measured": (as_seen, (0,)), "Richardson–Lucy": (richardson_lucy, (3, 5, 10, 20))},
-    ),
-}
+        "enlarge": {"bicubic": (as_seen, ONCE), "Lanczos": (lanczos, ONCE)},
+        "fill": seen
+        | {
+            "OpenCV Telea": (telea, (1, 2, 3, 5)),
+            "OpenCV Navier–Stokes": (navier_stokes, (1, 2, 3, 5)),
+            "linear": (linear, ONCE),
+            "dictionary": (atoms.fill, (2, 4, 8, 12)),
+            "biharmonic": (biharmonic, ONCE),
+        },
+        "deblur": seen
+        | {
+            "Richardson–Lucy": (richardson_lucy, (5, 10, 20, 40, 80)),
+            "Wiener": (wiener, (0.0003, 0.001, 0.003, 0.01, 0.03)),
+        },
+    }
+    return Task(DAMAGES[name], rivals[name], side=256 if name == "fill" else 0)
 
 
 def pictures(source: Path, split: str, damage: str, most: int, side: int, seed: int) -> list[Case]:
     """Grey pictures, damaged the same way each time."""
     cases: list[Case] = []
-    for number, whole in enumerate(wholes(str(source), split)):
-        if number == most:
-            break
+    # spread over the whole set: neighbours by name are of one class
+    every = max(1, how_many(str(source), split) // most)
+    for number, whole in enumerate(islice(wholes(str(source), split), 0, every * most, every)):
         x = whole.colours.astype(np.float64) @ ([0.299, 0.587, 0.114] if whole.colours.shape[2] == 3 else [1.0])
         height, width = x.shape
         if side:
@@ -146,13 +119,15 @@ def pictures(source: Path, split: str, damage: str, most: int, side: int, seed: 
     return cases
 
 
-def score(rival: Callable[[Case], torch.Tensor], cases: list[Case]) -> tuple[float, float, float]:
-    """Mean PSNR and SSIM, and seconds of computing a picture."""
+def score(
+    rival: Callable[[Case], torch.Tensor], cases: list[Case]
+) -> tuple[tuple[float, float, float], list[torch.Tensor]]:
+    """Mean PSNR and SSIM, seconds of computing a picture; and the pictures."""
     began = time.process_time()
-    made = [Answer(rival(case)) for case in cases]
+    made = [rival(case) for case in cases]
     seconds = (time.process_time() - began) / len(cases)
-    told = [answer.scores(case) for answer, case in zip(made, cases, strict=True)]
-    return mean(t["PSNR"] for t in told), mean(t["SSIM"] for t in told), seconds
+    told = [Answer(x).scores(case) for x, case in zip(made, cases, strict=True)]
+    return (mean(t["PSNR"] for t in told), mean(t["SSIM"] for t in told), seconds), made
 
 
 def restorer(name: str, task: Task, arguments: argparse.Namespace) -> Path:
@@ -172,36 +147,47 @@ def restorer(name: str, task: Task, arguments: argparse.Namespace) -> Path:
 
 def photographs(name: str, arguments: argparse.Namespace) -> None:
     """One task's table, and a sheet of the first pictures."""
-    task, data = TASKS[name], Path(arguments.data)
+    data = Path(arguments.data)
+    flowers = data / "flowers" / "flowers128.zip"
+    task = planned(name, flowers)
     side = arguments.side or task.side
     tests = pictures(data / "kodak24", "train", task.damage, arguments.pictures, side, arguments.seed)
-    tuning = pictures(data / "flowers" / "flowers128.zip", "test", task.damage, task.tuned_on, 0, arguments.seed + 1)
+    tuning = pictures(flowers, "test", task.damage, task.tuned_on, 0, arguments.seed + 1)
     rows: list[tuple[str, ...]] = []
+    made: list[tuple[float, list[torch.Tensor]]] = []
     for rival, (method, values) in task.rivals.items():
-        best = max(values, key=lambda v: score(lambda c: method(c, v), tuning)[0]) if len(values) > 1 else values[0]  # noqa: B023
-        told = score(lambda c: method(c, best), tests)  # noqa: B023
+        best = max(values, key=lambda v: score(lambda c: method(c, v), tuning)[0][0]) if len(values) > 1 else values[0]  # noqa: B023
+        told, answers = score(lambda c: method(c, best), tests)  # noqa: B023
         rows.append((rival, f"{best:g}" if len(values) > 1 else "", *(f"{v:.3f}" for v in told)))
+        made.append((told[0], answers))
     folder = Path(arguments.model) if arguments.model else restorer(name, task, arguments)
     likeness = load(folder)
     solve = ByTranslator(likeness.translator())
-    told = score(lambda c: solve([c])[0].samples, tests)
+    told, restored = score(lambda c: solve([c])[0].samples, tests)
     about = f"{likeness.header['nimg']:,} images, {likeness.header['seconds']:.0f} s"
     rows.append((f"restorer ({about})", "", *(f"{v:.3f}" for v in told)))
     print(f"\n{task.damage} on {len(tests)} Kodak pictures in grey, {f'{side}×{side}' if side else 'full size'}\n")
     print("| method | tuned to | PSNR dB | SSIM | s a picture |\n| --- | --- | --- | --- | --- |")
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    methods = [lambda c, m=m, v=v: m(c, v[len(v) // 2]) for m, v in list(task.rivals.values())[-1:]]
-    shown = [middle(c.seen, c) for c in tests[:4]]
-    for method in [*methods, lambda c: solve([c])[0].samples]:
-        shown += [middle(method(c), c) for c in tests[:4]]
-    shown += [middle(c.truth, c) for c in tests[:4] if c.truth is not None]
-    save_png(grid(np.concatenate(shown), 4), Path(arguments.work) / f"{name}.png")
+    classical = max(made, key=lambda one: one[0])[1]
+    lines = ([c.seen for c in tests], classical, restored, [c.truth for c in tests if c.truth is not None])
+    shown = [middle(x, c) for line in lines for x, c in zip(line[:4], tests[:4], strict=True)]
+    save_png(grid(np.concatenate(shown), min(4, len(tests))), Path(arguments.work) / f"{name}.png")
 
 
 def middle(x: torch.Tensor, case: Case, side: int = 160) -> np.ndarray:
-    """The middle of a picture."""
+    """The middle of a picture, or all of a smaller one."""
+    side = min(side, *case.seen.shape[2:])
     top, left = ((length - side) // 2 for length in case.seen.shape[2:])
     return to_bytes(x)[:, top : top + side, left : left + side]
+
+
+COMPLETERS: dict[str, tuple[Completer, ...]] = {
+    "ridge": tuple(Ridge(alpha) for alpha in (1.0, 10.0, 100.0, 1000.0)),
+    "k-NN": tuple(Neighbours(k) for k in (1, 3, 5, 10, 20)),
+}
+KNOWN, HELD = 5000, 200
+"""Training digits that regressions learn from, and others that their option is chosen on."""
 
 
 def digits(arguments: argparse.Namespace) -> None:
@@ -211,26 +197,39 @@ def digits(arguments: argparse.Namespace) -> None:
     source, operator = str(Path(arguments.data) / "mnist"), as_operator("Mask(half=right)")
     train, test = gather(source), gather(source, split="test")
     cases = [damaged(p, operator, 0, k, str(k)) for k, p in enumerate(np.asarray(test.pixels[: arguments.pictures]))]
-    some = np.random.default_rng(0).permutation(len(train))[:5000]
-    known = vectors(np.asarray(train.pixels[np.sort(some)]))
+    some = np.random.default_rng(0).permutation(len(train))[: KNOWN + HELD]
+    known = vectors(np.asarray(train.pixels[some]))
     seen = np.concatenate([c.seen.flatten(1).double().numpy() for c in cases])
     missing = (operator.kept(cases[0].seen)[0, 0].numpy() == 0).ravel()
     shape = cases[0].seen.shape
-    answers = {
-        method: [Answer(torch.from_numpy(x).float().view(shape)) for x in complete(kind, known, seen, missing)]
-        for method, kind in (("ridge", Ridge()), ("k-NN", Neighbours()))
-    }
+    answers: dict[str, list[Answer]] = {"as measured": [Answer(c.seen) for c in cases]}
+    for method, kinds in COMPLETERS.items():
+        best = min(kinds, key=lambda kind: held_out(kind, known, missing))
+        made = complete(best, known[:KNOWN], seen, missing)
+        answers[f"{method}, {best}"] = [Answer(torch.from_numpy(x).float().view(shape)) for x in made]
     solver = ByClimbing(load(arguments.model).scene, samples=1, starts=arguments.starts, steps=arguments.steps)
+    began = time.process_time()
     answers["climbing"] = [a.kept(c) for a, c in zip(solver(cases), cases, strict=True)]
+    print(f"climbing took {(time.process_time() - began) / len(cases):.2f} s a digit")
     print("\nMask(half=right) on MNIST's test digits\n\n| method | PSNR dB | SSIM |\n| --- | --- | --- |")
     for method, some_answers in answers.items():
         told = [a.scores(c) for a, c in zip(some_answers, cases, strict=True)]
         print(f"| {method} | {mean(t['PSNR'] for t in told):.2f} | {mean(t['SSIM'] for t in told):.3f} |")
+    rows = [to_bytes(torch.cat([a.samples for a in some_answers[:16]])) for some_answers in answers.values()]
+    rows.append(to_bytes(torch.cat([c.truth for c in cases[:16] if c.truth is not None])))
+    save_png(enlarge(grid(np.concatenate(rows), len(rows[0])), 2), Path(arguments.work) / "digits.png")
+
+
+def held_out(kind: Completer, known: np.ndarray, missing: np.ndarray) -> float:
+    """Squared error of the missing part of training digits that were kept back."""
+    whole = known[KNOWN:]
+    made = complete(kind, known[:KNOWN], np.where(missing, 0, whole), missing)
+    return float(np.square(made - whole).mean())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="+", choices=[*TASKS, "digits"])
+    parser.add_argument("tasks", nargs="+", choices=[*DAMAGES, "digits"])
     parser.add_argument("--data", default="../shared/data", help="folder of the data sets")
     parser.add_argument("--work", default="runs/restore", help="folder for runs and sheets")
     parser.add_argument("--images", type=lambda t: COUNT.convert(t, None, None), default=60_000, help="to train on")

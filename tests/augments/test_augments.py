@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from limner.augments.ada import ADA
+from limner.augments.affine import Affine
 from limner.augments.base import Augment
 from limner.augments.diff import DiffAugment, cut_out, shifted
 from limner.core.latent import Gaussian
@@ -44,7 +45,8 @@ def test_any_shape_stays_that_shape(cls: type[Augment], shape: tuple[int, int, i
     x = pictures(6, *shape)
     y = cls()(x, moment(6))
     assert y.shape == x.shape and y.dtype == x.dtype and y.isfinite().all()
-    assert not torch.equal(x, y)
+    # a single pixel cannot be moved
+    assert not torch.equal(x, y) or (cls is Affine and shape[1:] == (1, 1))
 
 
 @each_augment
@@ -201,3 +203,28 @@ def test_feedback_is_what_the_game_can_see(game: Game, sign: float) -> None:
     batch = SimpleNamespace(x=torch.zeros(4, 1, 2, 2), label=None)
     GAN(game, ()).loss("critic", nets, batch, at)
     assert at.notes["real"].sign().mean() == sign
+
+
+def test_affine_turns_moves_scales_and_mirrors() -> None:
+    """A bright pixel lands where the numbers say, in pixels also where sides differ; nothing asked, nothing changed."""
+    x = torch.full((1, 1, 21, 41), -1.0)
+    x[0, 0, 10, 30] = 1.0  # ten pixels right of the middle
+    still = Affine(turn=0.0, shift=0.0, scale=0.0)
+    torch.testing.assert_close(still(x, moment(1)), x, atol=1e-5, rtol=0)
+
+    def middle(y: Tensor) -> Tensor:
+        light = y[0, 0] + 1
+        rows, columns = torch.meshgrid(torch.arange(21.0) - 10, torch.arange(41.0) - 20, indexing="ij")
+        return torch.stack([(light * rows).sum(), (light * columns).sum()]) / light.sum()
+
+    for seed in range(4):
+        u = moment(1, seed=seed).uniform(5)[0] * 2 - 1
+        angle = math.radians(30.0) * u[0]
+        turned = middle(Affine(turn=30.0, shift=0.0, scale=0.0)(x, moment(1, seed=seed)))
+        torch.testing.assert_close(turned, 10 * torch.stack([-angle.sin(), angle.cos()]), atol=0.3, rtol=0)
+        scaled = middle(Affine(turn=0.0, shift=0.0, scale=0.4)(x, moment(1, seed=seed)))
+        torch.testing.assert_close(scaled, torch.stack([u.new_zeros(()), 10 / (1 + 0.4 * u[1])]), atol=0.3, rtol=0)
+        moved = middle(Affine(turn=0.0, shift=0.1, scale=0.0)(x, moment(1, seed=seed)))
+        torch.testing.assert_close(moved, torch.stack([-2.1 * u[3], 10 - 4.1 * u[2]]), atol=0.3, rtol=0)
+        mirrored = middle(Affine(turn=0.0, shift=0.0, scale=0.0, mirror=True)(x, moment(1, seed=seed)))
+        torch.testing.assert_close(mirrored[1], 10 * u[4].sign(), atol=0.3, rtol=0)

@@ -165,3 +165,18 @@ def test_missing_things_are_one_line(tmp_path: Path) -> None:
         gather("digits", size=(0, 8))
     with pytest.raises(UserError, match="5 channels"):
         gather("digits", channels=5)
+
+
+def test_names_beside_whole_numbers_are_their_names(tmp_path: Path) -> None:
+    """As `limner sample --out X.npz` writes them; too few of them, or twice the same, name nothing."""
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
+    labels = np.array([0, 1, 0, 2, 1, 2])
+    for number, (names, read) in enumerate([
+        (["rose", "iris", "daisy"], ("rose", "iris", "daisy")),
+        (["rose", "iris", "daisy", "tulip"], ("rose", "iris", "daisy", "tulip")),
+        (["rose", "iris"], ("0", "1", "2")),
+        (["rose", "rose", "iris"], ("0", "1", "2")),
+    ]):  # fmt: skip
+        np.savez(tmp_path / f"{number}.npz", images=pixels, labels=labels, names=np.array(names))
+        images = gather(str(tmp_path / f"{number}.npz"))
+        assert images.names == read and images.labels is not None and images.labels.tolist() == labels.tolist()

@@ -287,6 +287,10 @@ def shortened(words: list[str]) -> list[str]:
             words += ["--steps", "3", "--starts", "3"]
         case "restore":
             words += ["--most", "1", "--steps", "3", "--split", "test"]
+        case "recognise":
+            words += ["--most", "300"]
+        case "augment":
+            words += ["--steps", "5", "--draws", "2"]
         case "evaluate":
             words += ["-n", "200", "--features", "random"]
         case _:

@@ -283,16 +283,3 @@ def test_grey_is_pillows_and_leaves_alpha() -> None:
     y = Grey().measure(x)
     torch.testing.assert_close(y[:, 0], 0.299 * x[:, 0] + 0.587 * x[:, 1] + 0.114 * x[:, 2])
     assert torch.equal(y[:, 1], x[:, 3]) and Grey().guess(y, x).shape == x.shape
-
-
-def test_the_numbers_are_those_of_deepinv() -> None:
-    physics = pytest.importorskip("deepinv").physics
-    x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    mine = Mask(random=0.4)
-    theirs = physics.Inpainting(img_size=(3, 24, 24), mask=mine.kept(x)[0].expand(3, 24, 24))
-    torch.testing.assert_close(as_operator(theirs).measure(x), mine.measure(x))
-    blur = Blur(1.5)
-    theirs = physics.Blur(filter=blur.kernel()[None, None], padding="replicate")
-    torch.testing.assert_close(as_operator(theirs).measure(x), blur.measure(x))
-    y = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    torch.testing.assert_close(as_operator(theirs).adjoint(y, x), blur.adjoint(y, x))

@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from limner import __version__
+from limner.cli.augment import augment
 from limner.cli.baseline import baseline
 from limner.cli.check import check
 from limner.cli.directions import directions
@@ -22,6 +23,7 @@ from limner.cli.edit import edit
 from limner.cli.evaluate import evaluate
 from limner.cli.invert import invert
 from limner.cli.listing import listing
+from limner.cli.recognise import recognise
 from limner.cli.restore import restore
 from limner.cli.sample import sample
 from limner.cli.train import train
@@ -41,6 +43,11 @@ class Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, verbs in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(verb.name or "", verb.get_short_help_str(80)) for verb in verbs])
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -59,12 +66,13 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verbs in (
-    (check, train, sample, dream, invert, directions, edit),
-    (restore, translate, evaluate, baseline, verify, listing),
-):
-    for _verb in _verbs:
-        app.add_command(_verb)
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "Make a model": (check, train),
+    "Use it": (sample, dream, invert, directions, edit, restore, translate, augment),
+    "Know how good it is": (evaluate, recognise, baseline, verify, listing),
+}
+for _verb in (verb for verbs in SECTIONS.values() for verb in verbs):
+    app.add_command(_verb)
 
 
 def main() -> NoReturn:

@@ -209,7 +209,7 @@ def _write(
         case ".png":
             return _write_grid(images, path, len(names) if in_columns else None)
         case ".npz":
-            return _write_array(images, labels, names, path)
+            return write_array(images, labels, names, path)
         case "":
             return _write_folder(images, labels, names, path)
         case ending:
@@ -223,7 +223,7 @@ def _write_grid(images: NDArray[np.uint8], path: Path, columns: int | None) -> P
     return save_png(enlarge(sheet, max(1, GRID_SIDE // max(sheet.shape[:2]))), path)
 
 
-def _write_array(
+def write_array(
     images: NDArray[np.uint8], labels: Told | None, names: tuple[str, ...], path: Path
 ) -> Path:
     """`images` uint8 (n, h, w, c), and `labels` and `names` where the model knows classes: DATA for every verb."""
@@ -249,12 +249,12 @@ def _write_folder(
     from limner.core.pixels import save_png
 
     for number, image in enumerate(images):
-        inside = folder if labels is None or labels.ndim > 1 else folder / _folder_name(names, int(labels[number]))
+        inside = folder if labels is None or labels.ndim > 1 else folder / folder_name(names, int(labels[number]))
         save_png(image, inside / f"{number:06d}.png")
     return folder
 
 
-def _folder_name(names: tuple[str, ...], label: int) -> str:
+def folder_name(names: tuple[str, ...], label: int) -> str:
     name = names[label] if label < len(names) else str(label)
     return name.replace("/", "_").replace("\\", "_").lstrip(".") or str(label)
 

@@ -1,7 +1,7 @@
 """.npy and .npz: pictures as one array, in any usual layout, number type and range, with labels beside them.
 
 Layouts: (n, h, w), (n, h, w, c), (n, c, h, w).
-Keys: `images`, `x`, `arr_0`, `x_train`, `test_images`, …; `labels`, `y`, ….
+Keys: `images`, `x`, `arr_0`, `x_train`, `test_images`, …; `labels`, `y`, …; `names` of labels that are numbers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ class Arrays:
 
     @cached_property
     def _numbered(self) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
-        return numbered({split: self._array(key) for split, key in self.labels.items()}, self.source)
+        labels, names = numbered({split: self._array(key) for split, key in self.labels.items()}, self.source)
+        told = tuple(str(name) for name in self._array("names").ravel()) if "names" in self.keys else ()
+        # names of whole numbers, as limner sample and limner augment write them
+        return labels, told if len(told) >= len(names) == len(set(told[: len(names)])) and _whole(names) else names
 
     def read(self, split: str) -> Collection:
         """Pixels and labels of one split."""
@@ -105,6 +108,11 @@ def _channels_last(values: NDArray[Any], source: str) -> NDArray[Any]:
         return values[..., None]
     layouts = "(n, h, w), (n, h, w, c) or (n, c, h, w) with 1 to 4 channels"
     raise UserError(f"{source}: shape {shape} is not {layouts}; reshape it")
+
+
+def _whole(names: tuple[str, ...]) -> bool:
+    """Whether these are the numbers from 0 on."""
+    return names == tuple(str(k) for k in range(len(names)))
 
 
 def _keys(path: Path) -> tuple[str, ...]:
