@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from limner.cli import app
+
 HEAVY = ("torch", "numpy", "scipy", "matplotlib", "PIL", "rich")
-VERBS = ("check", "train", "sample", "dream", "invert", "directions", "edit", "restore", "translate")
-VERBS += ("evaluate", "baseline", "verify", "list")
+VERBS = tuple(app.commands)
 
 
 def children_seconds() -> float:

@@ -46,7 +46,7 @@ class Verbs(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section, verbs in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl([(verb.name or "", verb.get_short_help_str(80)) for verb in verbs])
+                formatter.write_dl([(verb.name or "", verb.get_short_help_str(200)) for verb in verbs])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
