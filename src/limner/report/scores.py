@@ -1,0 +1,100 @@
+"""The table of scores: value, interval, floor, n and features of each, in words too, for one model or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limner.evaluate import Score
+from limner.report.charts import intervals, short, swatch
+from limner.report.markup import Inside, Markup, join, tag
+from limner.report.page import table
+from limner.report.words import best, finite, meaning, verdict, withheld
+
+ARROWS = {"lower": "↓", "higher": "↑"}
+Named = Sequence[tuple[str, Sequence[Score]]]
+"""(model, its scores), in order."""
+
+
+def score_table(models: Named) -> Markup:
+    """A row a score; where there are several models, a column each."""
+    rows = [_row(scores, len(models)) for scores in aligned(models)]
+    several = [join([swatch(k), " ", name]) for k, (name, _) in enumerate(models)] if len(models) > 1 else ["value"]
+    head = ["score", *several, "interval ¦ floor", "real against real", "n", "features"]
+    return join([table(head, rows, "The scores", "scores"), _feet(models)])
+
+
+def readings(models: Named) -> Markup:
+    """Each score in words: what it measures and what these values say."""
+    items: list[Inside] = []
+    for scores in aligned(models):
+        first = next(s for s in scores if s is not None)
+        said = [(name, verdict(s)) for (name, _), s in zip(models, scores, strict=True) if s is not None]
+        told = [
+            tag("p", [tag("b", f"{name}: ") if len(models) > 1 else "Here: ", words, "."], class_="verdict")
+            for name, words in said
+            if words
+        ]
+        items += [tag("dt", _label(first)), tag("dd", meaning(first), told)]
+    return tag("dl", items)
+
+
+def aligned(models: Named) -> list[list[Score | None]]:
+    """For each score that any model has, that of every model."""
+    keys: list[tuple[str, str]] = []
+    for _, scores in models:
+        keys += [key for s in scores if (key := (s.metric, s.label)) not in keys]
+    found = [{(s.metric, s.label): s for s in scores} for _, scores in models]
+    return [[of.get(key) for of in found] for key in keys]
+
+
+def _label(score: Score) -> str:
+    return f"{score.label or score.metric} {ARROWS.get(score.better, '')}".strip()
+
+
+def _row(scores: Sequence[Score | None], models: int) -> list[Inside]:
+    there = [s for s in scores if s is not None]
+    first, top = there[0], best(scores)
+    floors = {s.floor for s in there if finite(s.floor)}
+    floor = floors.pop() if len(floors) == 1 else None
+    nan = float("nan")
+    drawn = [(s.low, s.value, s.high) if s is not None and not withheld(s) else (nan, nan, nan) for s in scores]
+    return [
+        _label(first),
+        *(_value(s, k == top) for k, s in enumerate(scores)),
+        intervals(drawn, floor),
+        join(_lines([short(s.floor) + _floor_n(s) if finite(s.floor) else "–" for s in there])),
+        join(_lines([f"{s.n:,}" for s in there])),
+        join(_lines([join([f"{s.features} ", tag("code", s.digest)]) for s in there])),
+    ]
+
+
+def _value(score: Score | None, best_of_all: bool) -> Markup:
+    if score is None:
+        return tag("span", "–", class_="quiet")
+    if reason := withheld(score):
+        return tag("span", "withheld: ", reason, class_="quiet")
+    value = tag("strong" if best_of_all else "span", short(score.value), class_="value")
+    mark = tag("span", " ★", title="best: its interval lies apart from the others", class_="star")
+    reach = f"{short(score.low)} – {short(score.high)}" if finite(score.low) and finite(score.high) else ""
+    return join([value, mark if best_of_all else None, tag("span", reach, class_="reach-text")])
+
+
+def _lines(said: Sequence[Inside]) -> list[Inside]:
+    """One where all are the same, else one under the other."""
+    return [said[0]] if len(set(map(str, said))) == 1 else [tag("div", s) for s in said]
+
+
+def _floor_n(score: Score) -> str:
+    return f" (n {score.floor_n:,})" if score.floor_n != score.n else ""
+
+
+def _feet(models: Named) -> Markup:
+    marks = "★ marks a model whose interval lies apart from every other's; where none has it, none is surely better. "
+    return tag(
+        "p",
+        "Beside each value is its 95 % interval; the drawing shows it with a line where real pictures come out "
+        "against other real pictures, which a perfect generator would reach. ",
+        marks if len(models) > 1 else None,
+        "Values compare only at equal n and equal features.",
+        class_="quiet",
+    )
