@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from limner.report.markup import Inside, Markup, join, tag
 
 WIDTH, HEIGHT = 320, 180
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 22
+LEFT, RIGHT, TOP, BOTTOM = 46, 14, 8, 22
 SERIES = 8
 """Kinds of line that the style sheet has; more begin again."""
 POINTS = 400
@@ -45,7 +45,7 @@ class Scale:
         share = (value - low) / (high - low) if high > low else 0.5
         return round(self.start + share * (self.stop - self.start), 1)
 
-    def ticks(self, most: int = 4) -> list[float]:
+    def ticks(self, most: int = 5) -> list[float]:
         """Round values inside, for marks."""
         if self.log:
             ends = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
@@ -135,7 +135,7 @@ def _axes(x: Scale, y: Scale) -> Markup:
         marks.append(tag("text", _tick(value), x=LEFT - 6, y=at + 3.5, text_anchor="end"))
     for value in x.ticks():
         at = x(value)
-        anchor = "end" if at > WIDTH - RIGHT - 12 else "middle"
+        anchor = "end" if at > WIDTH - 12 else "middle"
         marks.append(tag("text", _tick(value), x=at, y=HEIGHT - 6, text_anchor=anchor))
     marks.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM, class_="axis"))
     return join(marks)

@@ -17,13 +17,14 @@ from limner.data.images import Images
 from limner.evaluate import Score
 from limner.likeness import Likeness
 from limner.report import memory, pictures
-from limner.report.history import History, flat, settings
+from limner.report.history import History
 from limner.report.markup import Inside, Markup, join, tag
 from limner.report.page import Section, page
 from limner.report.scores import aligned, readings, score_table
+from limner.report.settings import differences, flat, settings, written
 from limner.report.subjects import Subject
 from limner.report.suspects import Search, Share, Suspects
-from limner.report.training import curves, differences, settings_table
+from limner.report.training import curves, settings_table
 from limner.report.words import best, verdict
 
 
@@ -99,10 +100,11 @@ def _in_short(found: Evaluation) -> Markup:
     several, said = len(found.judged) > 1, list[Inside]()
     for judged in found.judged:
         first = next((s for s in judged.scores if verdict(s)), None)
-        parts = [f"{first.label}: {verdict(first)}."] if first else ["No score can be given."]
+        parts = [f"{first.label} {verdict(first)}."] if first else ["No score can be given."]
         if not isinstance(judged.suspects, str):
             copies = judged.suspects[1].copies
-            parts.append("Some samples lie suspiciously near to training pictures." if copies else "No sign of copying.")
+            near = "More samples lie close to training pictures than chance allows: see below."
+            parts.append(near if copies else "No sign of copying.")
         said.append(tag("li", tag("b", judged.subject.name, ": ") if several else None, " ".join(parts)))
     if several:
         winners = [best(row) for row in aligned(found.named)]
@@ -140,21 +142,24 @@ def _curves(found: Evaluation) -> Section | None:
 
 
 def _settings(found: Evaluation) -> Section | None:
-    if not found.models:
+    models = [j.subject for j in found.judged if j.subject.likeness is not None]
+    if not models:
         return None
-    names = [j.subject.name for j in found.judged if j.subject.likeness is not None]
-    facts = [_facts(j.subject) for j in found.judged if j.subject.likeness is not None]
-    whole = [_whole(j.subject) for j in found.judged if j.subject.likeness is not None]
-    keys = list(dict.fromkeys(key for fact in facts for key in fact))
-    body: list[Inside] = [settings_table(names, facts, keys)]
-    if len(whole) > 1 and (apart := differences(whole)):
-        body += [tag("h3", "Settings that differ"), settings_table(names, whole, apart)]
-    every = list(dict.fromkeys(key for one in whole for key in one))
-    body.append(tag("details", tag("summary", "All settings"), settings_table(names, whole, every)))
+    names, whole = [s.name for s in models], [_whole(s) for s in models]
+    body: list[Inside] = [settings_table(names, _rows([_facts(s) for s in models]))]
+    if apart := differences(whole):
+        body += [tag("h3", "What they did differently"), settings_table(names, apart)]
+    every = settings_table(names, _rows([flat(one) for one in whole]))
+    body.append(tag("details", tag("summary", "All settings"), every))
     return Section("settings", "Settings", join(body))
 
 
-def _facts(subject: Subject) -> dict[str, Any]:
+def _rows(models: Sequence[dict[str, str]]) -> dict[str, list[str]]:
+    """Fact → what it is for each model."""
+    return {key: [one.get(key, "–") for one in models] for key in dict.fromkeys(key for one in models for key in one)}
+
+
+def _facts(subject: Subject) -> dict[str, str]:
     """What one asks first of a model."""
     model = subject.likeness
     assert model is not None
@@ -169,7 +174,7 @@ def _facts(subject: Subject) -> dict[str, Any]:
     file = file / "model.safetensors" if file.is_dir() else file
     if file.is_file():
         told["model file"] = hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
-    return {key: value for key, value in told.items() if value is not None}
+    return {key: written(value) for key, value in told.items() if value is not None}
 
 
 def _whole(subject: Subject) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def _whole(subject: Subject) -> dict[str, Any]:
     if subject.folder is not None and (subject.folder / "run.json").exists():
         return settings(subject.folder)
     model = subject.likeness
-    return flat({key: model.header[key] for key in ("objective", "nets") if key in model.header}) if model else {}
+    return {key: model.header[key] for key in ("objective", "nets") if key in model.header} if model else {}
 
 
 def _again(found: Evaluation) -> Section:

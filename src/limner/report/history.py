@@ -1,17 +1,12 @@
-"""What a run folder tells of its training: curves over images and over seconds, and the settings, flat.
-
-Only JSON is read: the user's own files, which a run folder may hold, are not executed.
-"""
+"""What a run folder's journal tells of the training: curves over images and over seconds, alarms, looks."""
 
 from __future__ import annotations
 
 import bisect
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limner.core.errors import UserError
 from limner.journal import read
 
 SMOOTH = 40
@@ -40,6 +35,7 @@ class History:
     alarms: (images, what was said)
     nimg, seconds: at its end
     kept: images that the model file has seen, where that is known
+    looks: (images, seconds) of each moment at which previews were made
     """
 
     losses: dict[str, Curve] = field(default_factory=dict[str, Curve])
@@ -48,6 +44,7 @@ class History:
     nimg: int = 0
     seconds: float = 0.0
     kept: int | None = None
+    looks: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def of(cls, folder: Path) -> History:
@@ -65,6 +62,7 @@ class History:
             last,
             clock.at(last),
             int(said) if said.isdigit() else None,
+            tuple((line["nimg"], float(line["seconds"])) for line in lines if line["event"] == "Look"),
         )
 
     def look(self) -> dict[str, float]:
@@ -72,30 +70,6 @@ class History:
         at = self.nimg if self.kept is None else self.kept
         last = {name: bisect.bisect_right(curve.nimg, at) - 1 for name, curve in self.scores.items()}
         return {name: self.scores[name].values[k] for name, k in last.items() if k >= 0}
-
-
-def settings(folder: Path) -> dict[str, Any]:
-    """run.json, flat: `run.nets.generator.width` → 32. Raises UserError when there is none that can be read."""
-    path = folder / "run.json"
-    if not path.exists():
-        raise UserError(f"{folder} holds no run: there is no run.json in it; give folders of limner train --out")
-    try:
-        said = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); leave that run out") from error
-    if not isinstance(said, dict):
-        raise UserError(f"{path} is damaged (it is no object); leave that run out")
-    return flat(said)
-
-
-def flat(said: Any, where: str = "") -> dict[str, Any]:
-    """Nested JSON as `a.b.c` → value; `is` names the thing it lies in, and short lists stay whole."""
-    if isinstance(said, dict) and said:
-        inner = [flat(value, where if key == "is" else f"{where}.{key}".lstrip(".")) for key, value in said.items()]
-        return {key: value for part in inner for key, value in part.items()}
-    if isinstance(said, list) and any(isinstance(item, (dict, list)) for item in said):
-        return {key: value for k, item in enumerate(said) for key, value in flat(item, f"{where}.{k + 1}").items()}
-    return {where: said}
 
 
 class _Clock:

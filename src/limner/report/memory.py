@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limner.report.charts import short
 from limner.report.figures import figure, tiles
 from limner.report.markup import Inside, Markup, join, tag
 from limner.report.page import Section, table
@@ -45,7 +44,7 @@ def _rows(suspects: Suspects) -> Markup:
     rows: list[Sequence[Inside]] = [
         (
             tiles(suspects.pictures[k : k + 1], "suspicious picture", columns=1),
-            short(round(ratio, 3)),
+            f"{ratio:.2f}",
             tiles(suspects.neighbours[k], "its nearest training pictures", columns=len(suspects.neighbours[k])),
         )
         for k, ratio in enumerate(suspects.ratios)

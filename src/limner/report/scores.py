@@ -17,10 +17,13 @@ Named = Sequence[tuple[str, Sequence[Score]]]
 
 def score_table(models: Named) -> Markup:
     """A row a score; where there are several models, a column each."""
-    rows = [_row(scores, len(models)) for scores in aligned(models)]
-    several = [join([swatch(k), " ", name]) for k, (name, _) in enumerate(models)] if len(models) > 1 else ["value"]
-    head = ["score", *several, "interval ¦ floor", "real against real", "n", "features"]
-    return join([table(head, rows, "The scores", "scores"), _feet(models)])
+    every = [s for _, scores in models for s in scores]
+    alike = len({_terms(s) for s in every}) == 1
+    rows = [_row(scores, not alike) for scores in aligned(models)]
+    several = [join([swatch(k), name]) for k, (name, _) in enumerate(models)] if len(models) > 1 else ["value"]
+    head = ["score", *several, "interval, floor", "real against real", *(() if alike else ("n, features",))]
+    caption = _terms(every[0]) if alike else None
+    return join([table(head, rows, caption, "scores"), _feet(models)])
 
 
 def readings(models: Named) -> Markup:
@@ -51,20 +54,18 @@ def _label(score: Score) -> str:
     return f"{score.label or score.metric} {ARROWS.get(score.better, '')}".strip()
 
 
-def _row(scores: Sequence[Score | None], models: int) -> list[Inside]:
+def _row(scores: Sequence[Score | None], terms: bool) -> list[Inside]:
     there = [s for s in scores if s is not None]
-    first, top = there[0], best(scores)
+    top, nan = best(scores), float("nan")
     floors = {s.floor for s in there if finite(s.floor)}
     floor = floors.pop() if len(floors) == 1 else None
-    nan = float("nan")
     drawn = [(s.low, s.value, s.high) if s is not None and not withheld(s) else (nan, nan, nan) for s in scores]
     return [
-        _label(first),
+        _label(there[0]),
         *(_value(s, k == top) for k, s in enumerate(scores)),
         intervals(drawn, floor),
-        join(_lines([short(s.floor) + _floor_n(s) if finite(s.floor) else "–" for s in there])),
-        join(_lines([f"{s.n:,}" for s in there])),
-        join(_lines([join([f"{s.features} ", tag("code", s.digest)]) for s in there])),
+        _lines([short(s.floor) if finite(s.floor) else "–" for s in there]),
+        *([_lines([_terms(s) for s in there])] if terms else ()),
     ]
 
 
@@ -79,13 +80,15 @@ def _value(score: Score | None, best_of_all: bool) -> Markup:
     return join([value, mark if best_of_all else None, tag("span", reach, class_="reach-text")])
 
 
-def _lines(said: Sequence[Inside]) -> list[Inside]:
+def _lines(said: Sequence[str]) -> Markup:
     """One where all are the same, else one under the other."""
-    return [said[0]] if len(set(map(str, said))) == 1 else [tag("div", s) for s in said]
+    return join([tag("div", words) for words in dict.fromkeys(said)])
 
 
-def _floor_n(score: Score) -> str:
-    return f" (n {score.floor_n:,})" if score.floor_n != score.n else ""
+def _terms(score: Score) -> str:
+    """What must be equal for two values to compare."""
+    floor = f", floor {score.floor_n:,}" if score.floor_n != score.n else ""
+    return f"n = {score.n:,}{floor} · features {score.features} {score.digest}"
 
 
 def _feet(models: Named) -> Markup:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from limner.report.charts import Line, legend, panel
 from limner.report.history import Curve, History
-from limner.report.markup import Inside, Markup, join, tag
+from limner.report.markup import Markup, join, tag
 from limner.report.page import table
-from limner.report.words import typed
 
 UNITS = {"nimg": "images seen", "seconds": "seconds"}
 Histories = Sequence[tuple[str, History]]
@@ -40,16 +38,9 @@ def curves(histories: Histories) -> Markup:
     )
 
 
-def differences(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings that are not the same in all runs, in order; what one lacks differs."""
-    keys = dict.fromkeys(key for run in runs for key in run)
-    return [key for key in keys if any(key not in run or run[key] != runs[0].get(key) for run in runs)]
-
-
-def settings_table(names: Sequence[str], runs: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> Markup:
+def settings_table(names: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Markup:
     """A row a setting, a column a run."""
-    rows: list[Sequence[Inside]] = [[key, *(typed(run[key]) if key in run else "–" for run in runs)] for key in keys]
-    return table(("setting", *names), rows, kind="settings")
+    return table(("setting", *names), [[key, *values] for key, values in rows.items()], kind="settings")
 
 
 def _panel(name: str, histories: Histories, named: Sequence[dict[str, Curve]], time: str) -> Markup:

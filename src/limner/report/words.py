@@ -1,10 +1,9 @@
-"""Scores and settings in plain words: what a score measures, what this value of it says, which model is best."""
+"""Scores in plain words: what a score measures, what this value of it says, which model is best."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from limner.core.spec import catalog
 from limner.evaluate import Score
@@ -44,13 +43,14 @@ def verdict(score: Score) -> str:
     if withheld(score) or not (finite(score.floor) and finite(score.low) and finite(score.high)):
         return ""
     if score.low <= score.floor <= score.high:
-        return f"as real pictures ({short(score.floor)}), as far as {score.n:,} can tell"
+        return f"{short(score.value)}, which {score.n:,} pictures cannot tell from the {short(score.floor)} of real ones"
+    value, floor = short(score.value), short(score.floor)
     worse = score.low > score.floor if score.better == "lower" else score.high < score.floor
     if not worse:
-        return f"beyond what other real pictures reach ({short(score.floor)})"
+        return f"{value}, beyond the {floor} of other real pictures"
     if score.better == "lower" and score.floor > 0 and score.value >= 1.5 * score.floor:
-        return f"{short(score.value / score.floor)} times what real pictures have ({short(score.floor)})"
-    return f"worse than real pictures ({short(score.floor)})"
+        return f"{value}, which is {score.value / score.floor:.2g} times the {floor} of real pictures"
+    return f"{value}, where real pictures have {floor}"
 
 
 def best(scores: Sequence[Score | None]) -> int | None:
@@ -68,16 +68,3 @@ def best(scores: Sequence[Score | None]) -> int | None:
 def finite(value: float | None) -> bool:
     """Whether there is a number."""
     return value is not None and math.isfinite(value)
-
-
-def typed(value: Any) -> str:
-    """A value of run.json as one would write it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(typed, value)) or "none"
-    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
