@@ -14,6 +14,8 @@ from limner.core.errors import UserError
 if TYPE_CHECKING:
     from limner.report.runs import Ran
 
+WIDEST = 40
+
 
 @click.command(
     epilog=examples(
@@ -88,8 +90,13 @@ def _print(runs: list[Ran]) -> None:
     from limner.report.charts import short
     from limner.report.runs import differing, quantities
 
-    rows = [[key, *values] for key, values in differing(runs).items()]
+    rows = [[key, *map(_cut, values)] for key, values in differing(runs).items()]
     facts = [run.facts for run in runs]
     for name in quantities(runs):
         rows.append([name, *(short(float(f"{fact[name]:.4g}")) if name in fact else "–" for fact in facts)])
     table(rows, head=("", *(run.name for run in runs)))
+
+
+def _cut(text: str) -> str:
+    """What fits a column; pages and CSV have all of it."""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

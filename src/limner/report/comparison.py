@@ -30,7 +30,7 @@ def comparison_page(runs: Sequence[Ran], made: str = "") -> str:
         _losses(runs),
         _alarms(runs),
     ]
-    about = "What their folders tell: nothing was trained or drawn again."
+    about = "What their folders tell; nothing was trained again."
     foot = f"Made by limner {limner.__version__}{f', {made}' if made else ''}."
     return page(f"{len(runs)} runs compared", about, [part for part in parts if part is not None], foot)
 
@@ -91,14 +91,15 @@ def _pictures(runs: Sequence[Ran]) -> list[Section]:
     """Previews at equal seconds and at equal images; samples of the kept models where no run has previews."""
     found: list[Section] = []
     for time in ("seconds", "nimg"):
-        rows = [[f"{_round(at)} {UNITS[time]}", *(_preview(run, at, time) for run in runs)] for at in moments(runs, time)]
+        rows = [[f"{at:,.0f} {UNITS[time]}", *(_preview(r, at, time) for r in runs)] for at in moments(runs, time)]
         if rows:
             lead = "The newest previews that each run had made by then, from the same codes each time."
             body = table(("after", *_heads(runs)), rows, kind="sheets")
             found.append(Section(f"at-{time}", f"Pictures at equal {UNITS[time]}", body, lead))
     if not any(run.preview(run.history.nimg, "nimg") for run in runs):
-        lead = "The run folders hold no previews, so these are samples of the models that were kept, each at its own time."
-        return [Section("kept", "Samples of the kept models", table(_heads(runs), [[_kept(run) for run in runs]]), lead)]
+        lead = "The run folders hold no previews, so these are samples of the kept models, each at its own time."
+        body = table(("", *_heads(runs)), [["kept", *(_kept(run) for run in runs)]], kind="sheets")
+        return [Section("kept", "Samples of the kept models", body, lead)]
     return found
 
 
@@ -121,10 +122,6 @@ def _sheet(pictures: Bytes, name: str) -> Markup:
     if len(pictures) == 1:
         return img(pictures[0], f"preview of {name}")
     return tiles(pictures[:TILES], f"{min(TILES, len(pictures))} pictures of {name}", columns=COLUMNS)
-
-
-def _round(at: float) -> str:
-    return f"{at:,.0f}"
 
 
 def _alarms(runs: Sequence[Ran]) -> Section | None:

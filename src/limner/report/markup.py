@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Union
+from typing import TypeAlias
 
 EMPTY = {"img", "meta", "br", "line", "path", "rect", "circle", "polyline", "polygon"}
 """Elements without inside."""
@@ -19,7 +19,7 @@ class Markup(str):
     __slots__ = ()
 
 
-Inside = Union[str, int, float, None, Iterable["Inside"]]
+Inside: TypeAlias = "str | int | float | Iterable[Inside] | None"
 """Text, which is escaped; Markup, which is not; nothing; or several of them."""
 
 
@@ -28,7 +28,8 @@ def tag(name: str, /, *inside: Inside, **attributes: object) -> Markup:
 
     A trailing _ of an attribute's name is dropped and other _ are hyphens; None or False leaves the attribute out.
     """
-    said = "".join(_attribute(key, value) for key, value in attributes.items() if value is not None and value is not False)
+    there = {key: value for key, value in attributes.items() if value is not None and value is not False}
+    said = "".join(_attribute(key, value) for key, value in there.items())
     if name in EMPTY:
         return Markup(f"<{name}{said}>" if name in ("img", "meta", "br") else f"<{name}{said}/>")
     return Markup(f"<{name}{said}>{join(inside)}</{name}>")

@@ -105,9 +105,12 @@ def as_rows(runs: Sequence[Ran]) -> list[list[str]]:
     lines = [["run", *keys, *names]]
     for k, run in enumerate(runs):
         facts = run.facts
-        lines.append([run.name, *(values[k] for values in keys.values()), *(_number(facts.get(name, math.nan)) for name in names)])
+        came = [_number(facts.get(name, math.nan)) for name in names]
+        lines.append([run.name, *(values[k] for values in keys.values()), *came])
     return lines
 
 
 def _number(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) and abs(value) < 1e6 else f"{value:.0f}" if math.isfinite(value) else ""
+    if not math.isfinite(value):
+        return ""
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"

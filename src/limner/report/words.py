@@ -42,9 +42,9 @@ def verdict(score: Score) -> str:
     """What this value says beside its floor."""
     if withheld(score) or not (finite(score.floor) and finite(score.low) and finite(score.high)):
         return ""
-    if score.low <= score.floor <= score.high:
-        return f"{short(score.value)}, which {score.n:,} pictures cannot tell from the {short(score.floor)} of real ones"
     value, floor = short(score.value), short(score.floor)
+    if score.low <= score.floor <= score.high:
+        return f"{value}, which {score.n:,} pictures cannot tell from the {floor} of real ones"
     worse = score.low > score.floor if score.better == "lower" else score.high < score.floor
     if not worse:
         return f"{value}, beyond the {floor} of other real pictures"
