@@ -92,7 +92,8 @@ def test_previews_at_equal_times_and_the_csv(tmp_path: Path) -> None:
     runs = [Ran.read(str(folder)) for folder in (quick, slow)]
     assert moments(runs, "seconds") == [5.0, 10.0, 20.0] and moments(runs, "nimg") == [25.0, 50.0, 100.0]
     found = [[run.preview(at, "seconds") for run in runs] for at in (5.0, 20.0)]
-    assert [[(f[0], int(f[2][0, 0, 0, 0])) for f in row if f] for row in found] == [[(80, 80), (0, 0)], [(400, 145), (0, 0)]]
+    seen = [[(f[0], int(f[2][0, 0, 0, 0])) for f in row if f] for row in found]
+    assert seen == [[(80, 80), (0, 0)], [(400, 145), (0, 0)]]
     head, *rows = as_rows(runs)
     assert head[:4] == ["run", "batch", "images", "seconds"] and "kernel distance" in head
     assert [row[1] for row in rows] == ["32", "64"] and rows[0][head.index("kernel distance")] == "0.2"

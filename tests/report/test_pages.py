@@ -9,7 +9,7 @@ import pytest
 from limner.evaluate import Score
 from limner.report.charts import Line, Scale, intervals, panel, short
 from limner.report.evaluation import Evaluation, Judged, evaluation_page
-from limner.report.scores import score_table
+from limner.report.scores import refusals, score_table
 from limner.report.subjects import Subject, equal_n
 from limner.report.words import best, meaning, verdict, withheld
 
@@ -26,10 +26,24 @@ def score(value: float, reach: float = 1.0, floor: float = 2.0, better: str = "l
 
 
 @dataclasses.dataclass(frozen=True)
-class Refused(Score):
-    """A score as a later metric may give it."""
+class More(Score):
+    """A score with more to say, as metrics may give it."""
 
     withheld: str = ""
+    p_value: float | None = None
+    controls: tuple[tuple[str, float], ...] = ()
+    verdict: str = ""
+    resize: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    label: str
+    reason: str
+
+
+def more(one: Score, **said: object) -> More:
+    return More(**{f.name: getattr(one, f.name) for f in dataclasses.fields(Score)}, **said)
 
 
 def test_best_only_where_intervals_lie_apart() -> None:
@@ -50,10 +64,18 @@ def test_verdicts() -> None:
 
 
 def test_a_withheld_score_says_why() -> None:
-    fields = {f.name: getattr(score(NAN), f.name) for f in dataclasses.fields(Score)}
-    one = Refused(**fields, withheld="needs 2,048 pictures; KernelDistance does not")
-    text = str(score_table([("a", (one,))]))
+    text = str(score_table([("a", (more(score(NAN), withheld="needs 2,048 pictures; KernelDistance does not"),))]))
     assert "needs 2,048 pictures" in text and "nan" not in text
+    refused = (Refusal("CAS", "no labels"),)
+    assert str(refusals([("a", refused), ("b", refused)])).count("no labels") == 1 and refusals([("a", ())]) == ""
+
+
+def test_what_a_score_says_of_itself_is_said() -> None:
+    controls = (("held-out", 0.5), ("copies", 1.0))
+    one = more(score(0.7, 0.1), p_value=0.03, controls=controls, verdict="more than chance.", resize="at most 64 px")
+    text = str(score_table([("a", (one,))]))
+    assert "p = 0.03, held-out 0.5, copies 1" in text and "at most 64 px" in text
+    assert verdict(one) == "0.7: more than chance"
 
 
 def test_scores_on_the_page_are_those_given() -> None:

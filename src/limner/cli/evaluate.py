@@ -169,7 +169,8 @@ def _write_report(
         for done, (subject, scored) in enumerate(found, 1):
             draw = subject.draw(n, seed, real.image, fit)
             suspects = searches.of(subject, draw, n)
-            judged.append(Judged(subject, scored.scores, draw(0, min(n, SAMPLES)), suspects))
+            withheld = getattr(scored, "withheld", ())
+            judged.append(Judged(subject, scored.scores, draw(0, min(n, SAMPLES)), suspects, withheld))
             tick(done / len(found), n * done)
     command = shlex.join(["limner", *click.get_current_context().find_root().obj])
     today = datetime.date.today().isoformat()

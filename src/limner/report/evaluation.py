@@ -20,7 +20,7 @@ from limner.report import memory, pictures
 from limner.report.history import History
 from limner.report.markup import Inside, Markup, join, tag
 from limner.report.page import Section, page
-from limner.report.scores import aligned, readings, score_table
+from limner.report.scores import Refused, aligned, readings, refusals, score_table
 from limner.report.settings import differences, flat, settings, written
 from limner.report.subjects import Subject
 from limner.report.suspects import Search, Share, Suspects
@@ -34,12 +34,14 @@ class Judged:
 
     drawn: some of the pictures that were scored, uint8 (n, h, w, c)
     suspects: the most suspicious of its samples and how many there are, or why that is not known
+    withheld: scores that are not given
     """
 
     subject: Subject
     scores: tuple[Score, ...]
     drawn: Bytes
     suspects: tuple[Suspects, Share] | str = "it was not asked for"
+    withheld: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,8 @@ def _in_short(found: Evaluation) -> Markup:
 
 
 def _scores(found: Evaluation) -> Markup:
-    return join([score_table(found.named), tag("h3", "What they mean"), readings(found.named)])
+    withheld = refusals([(j.subject.name, j.withheld) for j in found.judged])
+    return join([score_table(found.named), withheld, tag("h3", "What they mean"), readings(found.named)])
 
 
 def _memory(found: Evaluation) -> Section:

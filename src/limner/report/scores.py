@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from limner.evaluate import Score
 from limner.report.charts import intervals, short, swatch
 from limner.report.markup import Inside, Markup, join, tag
 from limner.report.page import table
-from limner.report.words import best, finite, meaning, verdict, withheld
+from limner.report.words import beside, best, finite, meaning, verdict, withheld
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 Named = Sequence[tuple[str, Sequence[Score]]]
 """(model, its scores), in order."""
+
+
+class Refused(Protocol):
+    """A score that is not given, and why."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
 
 
 def score_table(models: Named) -> Markup:
@@ -39,6 +50,13 @@ def readings(models: Named) -> Markup:
         ]
         items += [tag("dt", _label(first)), tag("dd", meaning(first), told)]
     return tag("dl", items)
+
+
+def refusals(models: Sequence[tuple[str, Sequence[Refused]]]) -> Markup:
+    """The scores that are withheld, each with its reason once."""
+    said = list(dict.fromkeys((one.label, one.reason) for _, refused in models for one in refused))
+    items = [tag("li", tag("b", label), ": ", reason) for label, reason in said]
+    return join([tag("h3", "Withheld"), tag("ul", items, class_="short")]) if said else Markup("")
 
 
 def aligned(models: Named) -> list[list[Score | None]]:
@@ -77,7 +95,8 @@ def _value(score: Score | None, best_of_all: bool) -> Markup:
     value = tag("strong" if best_of_all else "span", short(score.value), class_="value")
     mark = tag("span", " ★", title="best: its interval lies apart from the others", class_="star")
     reach = f"{short(score.low)} – {short(score.high)}" if finite(score.low) and finite(score.high) else ""
-    return join([value, mark if best_of_all else None, tag("span", reach, class_="reach-text")])
+    more = tag("span", said, class_="reach-text") if (said := beside(score)) else None
+    return join([value, mark if best_of_all else None, tag("span", reach, class_="reach-text"), more])
 
 
 def _lines(said: Sequence[str]) -> Markup:
@@ -88,7 +107,8 @@ def _lines(said: Sequence[str]) -> Markup:
 def _terms(score: Score) -> str:
     """What must be equal for two values to compare."""
     floor = f", floor {score.floor_n:,}" if score.floor_n != score.n else ""
-    return f"n = {score.n:,}{floor} · features {score.features} {score.digest}"
+    resize = f", {said}" if (said := getattr(score, "resize", "")) else ""
+    return f"n = {score.n:,}{floor} · features {score.features} {score.digest}{resize}"
 
 
 def _feet(models: Named) -> Markup:

@@ -38,8 +38,17 @@ def withheld(score: Score) -> str:
     return said or ("" if finite(score.value) else "there is no value")
 
 
+def beside(score: Score) -> str:
+    """What stands beside a value where the score has more to say: its p-value and its controls."""
+    p, controls = getattr(score, "p_value", None), getattr(score, "controls", ())
+    said = [f"p = {short(p)}"] if p is not None else []
+    return ", ".join([*said, *(f"{name} {short(value)}" for name, value in controls)])
+
+
 def verdict(score: Score) -> str:
-    """What this value says beside its floor."""
+    """What this value says: in the score's own words where it has some, else beside its floor."""
+    if said := str(getattr(score, "verdict", "")):
+        return f"{short(score.value)}: {said.rstrip('.')}"
     if withheld(score) or not (finite(score.floor) and finite(score.low) and finite(score.high)):
         return ""
     value, floor = short(score.value), short(score.floor)
