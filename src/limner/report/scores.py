@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from limner.evaluate import Score
 from limner.report.charts import intervals, short, swatch
@@ -16,6 +16,7 @@ Named = Sequence[tuple[str, Sequence[Score]]]
 """(model, its scores), in order."""
 
 
+@runtime_checkable
 class Refused(Protocol):
     """A score that is not given, and why."""
 
