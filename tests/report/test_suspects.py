@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from limner.metrics.base import Extractor
-from limner.report.suspects import Search, nearest
+from limner.report.suspects import Search, all_of_one_kind, nearest
 
 from .conftest import pictures
 
@@ -51,6 +51,23 @@ def test_copies_are_found_and_named() -> None:
     assert suspects.ratios == (0.0,) * 8
     assert np.array_equal(suspects.pictures, suspects.neighbours[:, 0])
     assert search.controls.ratios[0] > 0
+
+
+def test_a_few_copies_among_many_are_found() -> None:
+    """12 of 400 hardly show in the share, but they are nearer than every control."""
+    train = pictures(1500, 1)
+    search = Search(train, pictures(800, 2), Flat())
+    fresh = pictures(400, 3).pixels.copy()
+    fresh[:12] = train.pixels[:12]
+    _, share = search.among(fresh)
+    assert 12 <= share.beyond < 30 and share.chance < 0.001 and share.copies
+
+
+def test_chance_of_being_nearest_is_that_of_a_shuffle() -> None:
+    assert all_of_one_kind(0, 5, 7) == 1 and all_of_one_kind(6, 5, 7) == 0
+    rng = np.random.default_rng(0)
+    tries = [(rng.permutation(12)[:3] < 5).all() for _ in range(20_000)]
+    assert all_of_one_kind(3, 5, 7) == pytest.approx(np.mean(tries), abs=0.01)
 
 
 def test_more_training_than_held_out_pictures_accuses_nobody() -> None:

@@ -67,7 +67,7 @@ def panel(title: str, lines: Sequence[Line], unit: str, *, log: bool = False) ->
     ends = "; ".join(f"{line.name} ends at {short(line.points[-1][1])}" for line in drawn)
     words = f"{title} over {unit}: {ends}"
     svg = tag("svg", inside, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=words, class_="chart")
-    scale = tag("span", f" over {unit}{', log scale' if log else ''}", class_="quiet")
+    scale = tag("span", f" over {unit}{', log' if log else ''}", class_="quiet")
     return tag("figure", tag("figcaption", title, scale), svg, class_="panel")
 
 

@@ -35,7 +35,7 @@ def words(share: Share) -> str:
     """What the share of suspicious samples says."""
     told = (
         f"{share.value:.1%} ({share.low:.1%} – {share.high:.1%}) of {share.n:,} samples are as near to training "
-        f"pictures as only {TAIL:.0%} of held-out pictures are"
+        f"pictures as only {TAIL:.0%} of held-out pictures are, and {share.beyond:,} nearer than any of those"
     )
     return f"{told}: more than chance; look at the pairs." if share.copies else f"{told}: no sign of copying."
 

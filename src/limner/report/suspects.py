@@ -7,6 +7,7 @@ measured in exactly the same way, against training and the other half, and the s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ LEAST = 40
 """Held-out pictures below which there are no controls."""
 TAIL = 0.05
 """Share of the controls that count as near."""
+UNLIKELY = 0.001
 SHOWN, NEIGHBOURS = 8, 3
 BLOCK = 250
 
@@ -51,17 +53,21 @@ class Share:
     """How many of n samples are as near to training as only a twentieth of the controls is; 0.05 is innocent.
 
     value: the share, low and high its 95 % interval, which allows for the controls' own scatter
+    beyond: samples that are nearer than every control, which shows a few copies among many
+    chance: that there are so many of those where samples are as near as controls
     """
 
     value: float
     low: float
     high: float
     n: int
+    beyond: int = 0
+    chance: float = 1.0
 
     @property
     def copies(self) -> bool:
         """Whether more samples are near than chance allows."""
-        return self.low > TAIL
+        return self.low > TAIL or self.chance < UNLIKELY
 
 
 class Search:
@@ -98,7 +104,9 @@ class Search:
         limit = torch.quantile(self._control, TAIL)
         share = float((ratios < limit).double().mean())
         both = 1 / (1 / len(ratios) + 1 / len(self._control))
-        return self._worst(pixels, ratios), Share(share, *wilson(share, both, 1.96), len(ratios))
+        beyond = int((ratios < self._control.min()).sum())
+        chance = all_of_one_kind(beyond, len(ratios), len(self._control))
+        return self._worst(pixels, ratios), Share(share, *wilson(share, both, 1.96), len(ratios), beyond, chance)
 
     def _ratios(self, x: Features) -> Float[Tensor, " n"]:
         """Distance to the nearest training picture over that to the nearest held-out one."""
@@ -112,6 +120,11 @@ class Search:
         most = min(NEIGHBOURS, len(self._train))
         found = np.concatenate([at.numpy() for _, at in nearest(self._look(pixels[rows]), self._near, most)])
         return Suspects(pixels[rows], tuple(ratios[rows].tolist()), self._train[found])
+
+
+def all_of_one_kind(k: int, n: int, m: int) -> float:
+    """Chance that the k smallest of n + m numbers of one distribution are all among the n."""
+    return math.prod((n - i) / (n + m - i) for i in range(k))
 
 
 def nearest(
