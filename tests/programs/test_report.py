@@ -110,7 +110,8 @@ def test_copies_of_the_training_pictures_are_named(limner: Limner, flowers: Path
 def test_a_table_of_several(limner: Limner, runs: tuple[Path, Path], flowers: Path) -> None:
     said = limner("evaluate", *runs, flowers, *FAST, "-n", 60)
     assert said.code == 0 and "real against real" in said.out and "n = 60" in said.out
-    assert len([line for line in said.out.splitlines() if "↓" in line or "↑" in line]) == 6
+    rows = [line for line in said.out.splitlines() if line.startswith(("kernel distance ↓", "recall ↑", "coverage ↑"))]
+    assert len(rows) == 3 and all(row.count(" – ") == 2 for row in rows), "an interval for each model"
 
 
 def test_pictures_held_out_by_training_serve_where_there_is_no_test_split(

@@ -43,7 +43,7 @@ class Refusal:
 
 
 def more(one: Score, **said: object) -> More:
-    return More(**{f.name: getattr(one, f.name) for f in dataclasses.fields(Score)}, **said)
+    return More(**({f.name: getattr(one, f.name) for f in dataclasses.fields(Score)} | said))
 
 
 def test_best_only_where_intervals_lie_apart() -> None:
