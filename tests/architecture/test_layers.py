@@ -16,7 +16,7 @@ LAYERS = (
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
     {"train", "explore", "evaluate", "codec", "recognise", "monitor", "patience", "likeness", "journal", "curve"}
     | {"translations", "restoring"},
-    {"project", "recipes"},
+    {"project", "recipes", "report"},
     {"cli", "studio", "proofs", "verify"},
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]

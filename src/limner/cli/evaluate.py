@@ -1,37 +1,43 @@
-"""`limner evaluate`: how near a model's pictures are to real ones, with what is needed to judge the numbers."""
+"""`limner evaluate`: how near generated pictures are to real ones, with what is needed to judge the numbers."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.pictures import gathered, splits
-from limner.cli.show import emit, line, progress, remark
+from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.cli.subjects import check_real, held_beside, opened, pictures_of
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
-    from limner.core.events import Event
     from limner.data.images import Images
-    from limner.likeness import Likeness
-    from limner.metrics.base import Metric
+    from limner.evaluate import Score, Scored
+    from limner.metrics.base import Extractor, Metric
+    from limner.report.subjects import Subject
+
+Found = list[tuple["Subject", "Scored"]]
 
 
 @click.command(
     epilog=examples(
         "limner evaluate runs/demo digits",
-        "limner evaluate model.safetensors photos/ -n 2k",
+        "limner evaluate runs/demo digits --report report.html      the same with pictures, on one page",
+        "limner evaluate runs/a runs/b other-tool/ photos/ --report report.html      side by side",
+        "limner evaluate model.safetensors photos/ -n 2k --fit crop",
         "limner evaluate runs/demo digits --features random         quick, without training a network",
         "limner evaluate runs/demo digits --features inception.safetensors",
         "limner evaluate runs/demo digits --metrics FrechetDistance,Coverage      these alone; limner list Metric",
         "limner evaluate runs/demo digits --json | jq '.scores[] | {metric, value, floor}'",
     )
 )
-@click.argument("model")
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.argument("data")
+@click.option("--report", metavar="FILE.html", help="Write a page with pictures, curves and what the scores mean.")
 @click.option("-n", "count", type=COUNT, default="10k", show_default=True, metavar="N", help="Pictures of each kind.")
 @click.option(
     "--features",
@@ -42,57 +48,42 @@ if TYPE_CHECKING:
 )
 @click.option("--metrics", metavar="A,B,…", help="Scores, as `limner list Metric` names them. Default: seven.")
 @click.option("--split", metavar="NAME", help="The real pictures. Default: test, or train where there is no test.")
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How pictures of another shape are made to fit.")
+@click.option("--skip-bad", is_flag=True, help="Go on without the files that cannot be read.")
 @with_flag
 @device_flag
 @seed_flag
 @json_flag
 def evaluate(
-    model: str,
-    data: str,
-    count: int,
-    features: str,
-    metrics: str | None,
-    split: str | None,
-    files: tuple[str, ...],
-    device: str,
-    seed: int,
-    as_json: bool,
-) -> None:
-    """Score MODEL, a model.safetensors or a run folder, against the real pictures in DATA.
+    models: tuple[str, ...], data: str, report: str | None, count: int, features: str, metrics: str | None,
+    split: str | None, fit: Any, skip_bad: bool, files: tuple[str, ...], device: str, seed: int, as_json: bool,
+) -> None:  # fmt: skip
+    """Score each MODEL against the real pictures in DATA, at equal n.
+
+    MODEL is a run folder, a model.safetensors, or pictures that some other tool made (a folder, zip or npz).
 
     Each score comes with a 95 % interval and with the floor: what real pictures score against other real ones.
     """
     from limner.core.spec import build
-    from limner.evaluate import DEFAULT, Scored, table
-    from limner.likeness import load
+    from limner.evaluate import DEFAULT
     from limner.metrics.base import Metric
+    from limner.metrics.features import choose
+    from limner.report.subjects import equal_n
 
+    if report is not None and Path(report).suffix not in (".html", ".htm"):
+        raise UserError(f"--report {report}: a page is written; type --report {Path(report).stem}.html")
     load_files(files)
     chosen = tuple(build(m, Metric) for m in (_split(metrics) if metrics else DEFAULT))
-    likeness = load(model, pick_device(device))
-    real, train = pictures_of(data, likeness, split)
-    last = _scored(likeness, real, train, features, chosen, count, seed)
-    if not isinstance(last, Scored):
-        raise UserError(f"{model}: the evaluation ended without scores")
-    if as_json:
-        emit({"model": model, "data": data, "scores": last.scores, "notes": last.notes})
-        return
-    line(table(last.scores))
-    for note in last.notes:
-        remark(f"note: {note}")
-
-
-def pictures_of(data: str, likeness: Likeness, split: str | None) -> tuple[Images, Images | None]:
-    """The real pictures in the model's shape, and the training split if that is another."""
-    image = likeness.image
-    size = image.height, image.width
-    there = splits(data)
-    chosen = split or ("test" if "test" in there else "train")
-    real = gathered(data, size, image.channels, chosen)
-    if chosen == "train":
-        remark(f"note: {data} is scored against its training pictures, which the model may have seen")
-        return real, None
-    return real, gathered(data, size, image.channels, "train") if "train" in there else None
+    subjects = opened(models, data, pick_device(device), fit, skip_bad)
+    real, train = pictures_of(data, subjects[0].image, split, fit or "crop")
+    check_real(real, train, split, subjects, fit, skip_bad)
+    n, notes = equal_n(count, real, tuple(subjects))
+    with progress("learning features"):
+        extractor = choose(features, train or real)
+    found = [(s, _scored(s, real, train, extractor, chosen, n, seed, fit or "crop")) for s in subjects]
+    if report is not None:
+        _write_report(Path(report), found, real, train, extractor, n, seed, _told(found, notes), fit or "crop")
+    _print(found, data, notes, report, as_json)
 
 
 def _split(listed: str) -> list[str]:
@@ -101,40 +92,95 @@ def _split(listed: str) -> list[str]:
 
 
 def _scored(
-    likeness: Likeness,
-    real: Images,
-    train: Images | None,
-    features: str,
-    metrics: tuple[Metric, ...],
-    count: int,
-    seed: int,
-) -> Event | None:
-    """The last event of an evaluation; its progress is shown."""
+    subject: Subject, real: Images, train: Images | None, extractor: Extractor, metrics: tuple[Metric, ...], n: int,
+    seed: int, fit: Any,
+) -> Scored:  # fmt: skip
+    """What came of one model; the progress is shown."""
     from limner import evaluate as engine
     from limner.core.events import Progress
-    from limner.metrics.features import choose
 
-    with progress("learning features"):
-        extractor = choose(features, train or real)
-    n = min(count, len(real))
-    z, labels = likeness.codes(n, seed), likeness.labels(n, seed)
-    last: Event | None = None
-
-    def draw(first: int, many: int) -> engine.Bytes:
-        rows = slice(first, first + many)
-        return likeness.decode(z[rows], None if labels is None else labels[rows])
-
-    with progress("scoring") as tick:
-        for last in engine.evaluate(
-            draw,
-            real,
-            extractor=extractor,
-            n=count,
-            other=train,
-            metrics=metrics,
-            seed=seed,
-            device=likeness.device,
+    draw = subject.draw(n, seed, real.image, fit)
+    device = "cpu" if subject.likeness is None else subject.likeness.device
+    with progress(f"scoring {subject.name}") as tick:
+        for event in engine.evaluate(
+            draw, real, extractor=extractor, n=n, other=train, metrics=metrics, seed=seed, device=device
         ):
-            if isinstance(last, Progress):
-                tick(last.share, last.nimg)
-    return last
+            if isinstance(event, engine.Scored):
+                return event
+            if isinstance(event, Progress):
+                tick(event.share, event.nimg)
+    raise AssertionError("an evaluation ends with scores")
+
+
+def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, as_json: bool) -> None:
+    """The scores: a line of JSON for each model, a table of one, or a table of all side by side."""
+    from limner.evaluate import table as text
+
+    for subject, scored in found if as_json else ():
+        emit({"model": subject.name, "data": data, "scores": scored.scores, "notes": (*notes, *scored.notes)}
+             | ({"report": report} if report else {}))  # fmt: skip
+    if as_json:
+        return
+    if len(found) == 1:
+        line(text(found[0][1].scores))
+    else:
+        _side_by_side([(subject.name, scored.scores) for subject, scored in found])
+    for note in _told(found, notes):
+        remark(f"note: {note}")
+    if report is not None:
+        line(report)
+
+
+def _side_by_side(models: list[tuple[str, tuple[Score, ...]]]) -> None:
+    from limner.report.charts import short
+    from limner.report.scores import ARROWS, aligned
+    from limner.report.words import best, withheld
+
+    rows: list[list[str]] = []
+    for scores in aligned(models):
+        first, top = next(s for s in scores if s is not None), best(scores)
+        cells = [
+            "–" if s is None else f"withheld: {why}" if (why := withheld(s))
+            else f"{short(s.value)}{' *' if k == top else ''}  ({short(s.low)} – {short(s.high)})"
+            for k, s in enumerate(scores)
+        ]  # fmt: skip
+        rows.append([f"{first.label} {ARROWS.get(first.better, '')}", *cells, short(first.floor)])
+    table(rows, head=("", *(name for name, _ in models), "real against real"))
+    for foot in sorted({f"n = {s.n:,} · features {s.features} {s.digest}" for _, scores in models for s in scores}):
+        line(foot)
+    line("* best: its 95 % interval lies apart from every other's")
+
+
+def _write_report(
+    path: Path, found: Found, real: Images, train: Images | None, extractor: Extractor, n: int, seed: int,
+    notes: tuple[str, ...], fit: Any,
+) -> None:  # fmt: skip
+    import datetime
+    import shlex
+
+    from limner.core.store import replacing
+    from limner.report.evaluation import Evaluation, Judged, evaluation_page
+    from limner.report.pictures import SAMPLES
+    from limner.report.searching import Searches
+
+    searches = Searches(real, train, extractor, seed, held_beside(real, train, fit))
+    judged: list[Judged] = []
+    with progress("looking for copies") as tick:
+        for done, (subject, scored) in enumerate(found, 1):
+            draw = subject.draw(n, seed, real.image, fit)
+            suspects = searches.of(subject, draw, n)
+            withheld = getattr(scored, "withheld", ())
+            judged.append(Judged(subject, scored.scores, draw(0, min(n, SAMPLES)), suspects, withheld))
+            tick(done / len(found), n * done)
+    command = shlex.join(["limner", *click.get_current_context().find_root().obj])
+    today = datetime.date.today().isoformat()
+    told = evaluation_page(Evaluation(tuple(judged), real, seed, command, today, searches.shown, notes))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(told, encoding="utf-8")
+
+
+def _told(found: Found, notes: tuple[str, ...]) -> tuple[str, ...]:
+    """All notes, each once."""
+    return tuple(dict.fromkeys((*notes, *(note for _, scored in found for note in scored.notes))))

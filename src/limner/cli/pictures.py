@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from limner.cli.show import progress, remark
 
 if TYPE_CHECKING:
+    from limner.data.decode import Fit
     from limner.data.images import Images
 
 
-def gathered(source: str, size: tuple[int, int] | None, channels: int | None, split: str) -> Images:
+def gathered(
+    source: str, size: tuple[int, int] | None, channels: int | None, split: str, fit: Fit = "crop"
+) -> Images:
     """The pictures of one split."""
     from limner.data.gather import gather
 
@@ -20,6 +23,7 @@ def gathered(source: str, size: tuple[int, int] | None, channels: int | None, sp
             size=size,
             channels=channels,
             split=split,
+            fit=fit,
             progress=lambda done, total: tick(done / max(total, 1), done),
         )
 

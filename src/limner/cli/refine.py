@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from limner.cli.evaluate import pictures_of
 from limner.cli.show import line, progress, remark
+from limner.cli.subjects import pictures_of
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _scores(
     from limner.evaluate import Scored, evaluate
     from limner.metrics.features import choose
 
-    real, train = pictures_of(against, likeness, None)
+    real, train = pictures_of(against, likeness.image, None)
     extractor = choose(features, train or real)
     n = min(len(before), len(real))
     found: list[dict[str, float]] = []

@@ -1,7 +1,7 @@
 """One encoded picture → uint8 (h, w, c): whatever its mode, size, orientation or damage.
 
-Crop to the aspect in the centre, then reduce with Lanczos; JPEGs are decoded at a fraction of their size where that is
-enough. Large pictures are refused from their header, before anything is decoded.
+Crop to the aspect in the centre, then reduce with Lanczos, or keep all of it and pad; JPEGs are decoded at a fraction
+of their size where that is enough. Large pictures are refused from their header, before anything is decoded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ TURNS = {
 }
 Size = tuple[int, int]
 """(height, width)"""
+Fit = Literal["crop", "pad"]
+"""How a picture of another shape is made to fit: its centre, or all of it on a ground."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,15 @@ def peek(entry: Entry) -> Header | Trouble:
         return Trouble(entry.path, _reason(error, entry))
 
 
-def decode(entry: Entry, size: Size, channels: int) -> tuple[NDArray[np.uint8], Header] | Trouble:
+def decode(
+    entry: Entry, size: Size, channels: int, fit: Fit = "crop"
+) -> tuple[NDArray[np.uint8], Header] | Trouble:
     """uint8 (h, w, c) of the given size (height, width) and channels, and the header."""
     try:
         with _opened(entry) as picture:
             header = _header(picture)
             _draft(picture, header, size)
-            return fitted(_upright(picture), size, channels), header
+            return fitted(_upright(picture), size, channels, fit), header
     except Exception as error:
         return Trouble(entry.path, _reason(error, entry))
 
@@ -80,14 +85,40 @@ def transparent(entry: Entry) -> bool:
         return False
 
 
-def fitted(picture: Image.Image, size: Size, channels: int) -> NDArray[np.uint8]:
-    """The largest centred part of the right aspect, reduced (or enlarged) to `size`, as uint8 (h, w, c)."""
+def fitted(picture: Image.Image, size: Size, channels: int, fit: Fit = "crop") -> NDArray[np.uint8]:
+    """A picture as uint8 (h, w, c) of this size.
+
+    crop: the largest centred part of the right aspect, reduced (or enlarged)
+    pad: all of it, reduced where it is too large, in the middle of its border's median colour
+    """
     height, width = size
     picture = _in_mode(picture, MODES[channels])
+    if fit == "pad" and picture.size != (width, height):
+        return _padded(picture, size, channels)
     if picture.size != (width, height):
         part = centre(picture.height, picture.width, size)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS, part, reducing_gap=3.0)
     return np.asarray(picture).reshape(height, width, channels)
+
+
+def refitted(pixels: NDArray[np.uint8], size: Size, channels: int, fit: Fit = "crop") -> NDArray[np.uint8]:
+    """`fitted` of a decoded picture, uint8 (h, w, c)."""
+    plain = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    return fitted(Image.fromarray(np.ascontiguousarray(plain)), size, channels, fit)
+
+
+def _padded(picture: Image.Image, size: Size, channels: int) -> NDArray[np.uint8]:
+    scale = min(1.0, size[0] / picture.height, size[1] / picture.width)
+    height, width = (max(1, round(side * scale)) for side in (picture.height, picture.width))
+    if (width, height) != picture.size:
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    pixels = np.asarray(picture).reshape(height, width, channels)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    whole = np.empty((*size, channels), np.uint8)
+    whole[:] = np.median(border, 0)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    whole[top : top + height, left : left + width] = pixels
+    return whole
 
 
 def centre(height: int, width: int, size: Size) -> tuple[float, float, float, float]:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from limner.core.errors import UserError
 from limner.data.cache import Writer, cache_folder, drafted, fingerprint, load, place, usable, write_facts
-from limner.data.decode import MODES, Header, Size, decode, fitted, quiet
+from limner.data.decode import MODES, Fit, Header, Size, decode, quiet, refitted
 from limner.data.images import Images, Trouble
 from limner.data.items import Collection, Format, Stack
 from limner.data.parallel import in_order
@@ -41,19 +40,21 @@ def gather(
     split: str = "train",
     cache: Path | None = None,
     progress: Progress | None = None,
+    fit: Fit = "crop",
 ) -> Images:
-    """Every usable picture of one split, cropped and reduced to one shape.
+    """Every usable picture of one split, cropped and reduced (or padded) to one shape.
 
     source: `digits`, a folder, a zip or tar, IDX files, .npy, .npz, parquet, or `hf:owner/name`
     size: (height, width); by default the pictures' own if they share one up to 128, else 64×64
     channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; by default as few as lose nothing
     cache: where decoded arrays are kept; by default `$LIMNER_CACHE` or `~/.cache/limner`
+    fit: what becomes of a picture of another shape: `crop` to its centre, or `pad` all of it
 
     Raises UserError when there is no such data, split or key, or not one usable picture.
     """
     _check(size, channels)
     found = locate(source)
-    options = (split, size, channels)
+    options = (split, size, channels) if fit == "crop" else (split, size, channels, fit)
     folder = cache or cache_folder()
     kept = load(place(folder, found.path, found.stamp, options), source)
     if kept is not None:
@@ -64,7 +65,7 @@ def gather(
     where = place(folder, found.path, found.stamp, options)
     data = replace(data, notes=data.notes + _missing(data, opened, split))
     with quiet():
-        images = _build(data, where, source, size, channels, progress)
+        images = _build(data, where, source, size, channels, progress, fit)
     return replace(images, notes=images.notes + notes)
 
 
@@ -79,13 +80,14 @@ def of_arrays(
 
 
 def _build(
-    data: Collection, where: Path, source: str, size: Size | None, channels: int | None, progress: Progress | None
-) -> Images:
+    data: Collection, where: Path, source: str, size: Size | None, channels: int | None, progress: Progress | None,
+    fit: Fit,
+) -> Images:  # fmt: skip
     """Decode into a draft of `where`, then open what has become of it."""
     seen = headers(data) if size is None or channels is None else []
     if seen and not any(isinstance(header, Header) for header in seen):
         raise no_picture(source, data.troubles + tuple(h for h in seen if isinstance(h, Trouble)))
-    shape = decide(data, seen, size, channels)
+    shape = replace(decide(data, seen, size, channels), fit=fit)
     with drafted(where) as draft:
         with open(draft / "pixels.npy", "wb") as file:
             writer = Writer(file, (*shape.size, shape.channels))
@@ -130,7 +132,7 @@ def _pictures(data: Collection, shape: Shape) -> Iterator[Decoded]:
     if isinstance(data.pictures, Stack):
         yield from _of_stack(data, data.pictures, shape)
         return
-    for result in in_order(partial(decode, size=shape.size, channels=shape.channels), data.pictures):
+    for result in in_order(partial(decode, size=shape.size, channels=shape.channels, fit=shape.fit), data.pictures):
         yield Decoded(None, result) if isinstance(result, Trouble) else Decoded(*result)
 
 
@@ -140,12 +142,7 @@ def _of_stack(data: Collection, stack: Stack, shape: Shape) -> Iterator[Decoded]
         block = stack.rows(start, start + BLOCK)
         same = block.shape[1:] == (*shape.size, shape.channels)
         for pixels in block:
-            yield Decoded(pixels if same else _refit(pixels, shape), header)
-
-
-def _refit(pixels: NDArray[np.uint8], shape: Shape) -> NDArray[np.uint8]:
-    plain = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-    return fitted(Pillow.fromarray(np.ascontiguousarray(plain)), shape.size, shape.channels)
+            yield Decoded(pixels if same else refitted(pixels, shape.size, shape.channels, shape.fit), header)
 
 
 def _files(data: Collection, got: list[Header | Trouble]) -> tuple[str, ...]:

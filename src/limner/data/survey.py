@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limner.core.errors import UserError
-from limner.data.decode import MODES, Header, Size, peek, quiet, transparent
+from limner.data.decode import MODES, Fit, Header, Size, peek, quiet, transparent
 from limner.data.images import Trouble
 from limner.data.items import Collection, Entry, Stack
 from limner.data.parallel import in_order
@@ -54,6 +54,7 @@ class Shape:
     size: Size
     channels: int
     notes: tuple[str, ...] = ()
+    fit: Fit = "crop"
 
 
 def survey(source: str, split: str | None = None) -> Survey:
@@ -119,11 +120,14 @@ def remarks(usable: Sequence[Header], shape: Shape, unlabelled: int) -> tuple[st
     height, width = shape.size
     common = math.gcd(height, width)
     cropped = sum(abs(h.height * width - h.width * height) > max(h.height, h.width) for h in usable)
-    enlarged = sum(h.height < height or h.width < width for h in usable)
+    enlarged = sum(h.height < height or h.width < width for h in usable) if shape.fit == "crop" else 0
     flattened = sum(h.alpha for h in usable) if shape.channels in (1, 3) else 0
     greyed = sum(not h.grey for h in usable) if shape.channels in (1, 2) else 0
+    padded = sum((h.height, h.width) != shape.size for h in usable)
     said = (
-        (cropped, f"cropped in the centre to {width // common}:{height // common}"),
+        (padded, f"padded to {height}×{width}")
+        if shape.fit == "pad"
+        else (cropped, f"cropped in the centre to {width // common}:{height // common}"),
         (enlarged, f"smaller than {height}×{width} and enlarged"),
         (greyed, "in colour and turned grey"),
         (flattened, "with transparency and put on white"),
