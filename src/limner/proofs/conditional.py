@@ -20,6 +20,8 @@ WEIGHTS = "weights/mnist-lenet5.safetensors"
 IMAGES = 120_000
 QUICK = 6_000
 DRAWN = 5_000
+TRUNCATED = 0.75
+"""Chosen on codes of seed 0's model, between 0.8 (97.8 %, diversity 1.00) and 0.7 (98.4 %, 0.86)."""
 
 
 @proof
@@ -37,21 +39,22 @@ def as_asked(bench: Bench, recipe: str, images: int = IMAGES) -> Iterator[Row]:
     count, drawn = bench.pick(QUICK, images), bench.pick(1_000, DRAWN)
     seeds = bench.seeds[:1] if bench.quick else bench.seeds
     test, lenet = bench.images("mnist", "test"), reader(bench)
-    said: list[tuple[float, float]] = []
-    for seed in seeds:
-        likeness = bench.train("mnist", recipe, seed, count=count)
-        said.append(asked(likeness, lenet, test, drawn, seed))
-    protocol = f"MNIST, {count:,} images, {drawn:,} samples, recipe {recipe}"
-    named, varied = zip(*said, strict=True)
-    yield Row("samples read as asked", named, "%", at_least=bench.pick(30.0, 98.0), protocol=protocol)
-    yield Row("diversity within a class, of real", varied, "", at_least=bench.pick(0.5, 0.9), protocol=protocol)
+    models = [bench.train("mnist", recipe, seed, count=count) for seed in seeds]
+    for psi in bench.pick((1.0,), (1.0, TRUNCATED)):
+        said = [asked(m, lenet, test, drawn, seed, psi) for m, seed in zip(models, seeds, strict=True)]
+        protocol = f"MNIST, {count:,} images, {drawn:,} samples, recipe {recipe}, truncation {psi:g}"
+        named, varied = zip(*said, strict=True)
+        yield Row("samples read as asked", named, "%", at_least=bench.pick(30.0, 98.0), protocol=protocol)
+        yield Row("diversity within a class, of real", varied, "", at_least=bench.pick(0.5, 0.9), protocol=protocol)
 
 
-def asked(likeness: Likeness, lenet: LeNet5, test: Images, n: int, seed: int) -> tuple[float, float]:
+def asked(
+    likeness: Likeness, lenet: LeNet5, test: Images, n: int, seed: int, psi: float = 1.0
+) -> tuple[float, float]:
     """Per cent of n samples that are read as asked, and their diversity within a class, as a share of the real."""
     assert test.labels is not None
     label = np.arange(n) % len(test.names)
-    features, read = look(lenet, likeness.decode(likeness.codes(n, seed), label))
+    features, read = look(lenet, likeness.decode(likeness.codes(n, seed + 1000), label, psi))
     real, _ = look(lenet, test.pixels)
     return 100 * float((read == label).mean()), within(features, label) / within(real, test.labels)
 
