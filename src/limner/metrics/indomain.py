@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -73,6 +74,7 @@ class InDomain(Extractor):
     task: str
     accuracy: float
     name: str = "in-domain"
+    resize: ClassVar[str] = f"to at most {LONGEST} px, bilinear, antialiased"
 
     @classmethod
     def of(cls, data: Data) -> InDomain:
@@ -113,6 +115,13 @@ class InDomain(Extractor):
         """Features of images in [-1, 1], float32 (n, 64)."""
         with torch.inference_mode():
             return self.trunk.to(x.device)(x.contiguous(memory_format=torch.channels_last))
+
+    def answers(self, features: Features) -> Float[Tensor, "_ k"] | None:
+        """p(class), where it was trained on classes."""
+        if self.task != "classes":
+            return None
+        with torch.inference_mode():
+            return self.trunk.head.to(features.device)(F.relu(features)).double().softmax(1)
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""

@@ -92,7 +92,7 @@ class Density(Neighbours):
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
         """0 or more; the real set needs more than k rows."""
         balls = _radii(real, self.k)
-        return sum(int((d <= balls).sum()) for d in _blocks(fake, real)) / (self.k * len(fake))
+        return sum(int((d <= balls).sum()) for d in squared_distances(fake, real)) / (self.k * len(fake))
 
     def error(self, real: Features, fake: Features) -> float:
         """Standard error from halves, in proportion to the density, which grows with n where the sets differ."""
@@ -115,7 +115,7 @@ class Coverage(Share):
 
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
         """0 to 1; the real set needs more than k rows."""
-        nearest = torch.cat([d.amin(1) for d in _blocks(real, fake)])
+        nearest = torch.cat([d.amin(1) for d in squared_distances(real, fake)])
         return float((nearest <= _radii(real, self.k)).double().mean())
 
 
@@ -142,17 +142,17 @@ def _spread(share: float, n: int) -> float:
 
 def _share_inside(points: Features, ground: Features, k: int) -> float:
     balls = _radii(ground, k)
-    return sum(int((d <= balls).any(1).sum()) for d in _blocks(points, ground)) / len(points)
+    return sum(int((d <= balls).any(1).sum()) for d in squared_distances(points, ground)) / len(points)
 
 
 def _radii(x: Features, k: int) -> Float[Tensor, " n"]:
     """Squared distance of every row to its k-th nearest other row."""
     if len(x) <= k:
         raise UserError(f"{len(x)} images are too few for neighbourhoods of {k}; ask for more with -n")
-    return torch.cat([d.topk(k, dim=1, largest=False).values[:, -1] for d in _blocks(x)])
+    return torch.cat([d.topk(k, dim=1, largest=False).values[:, -1] for d in squared_distances(x)])
 
 
-def _blocks(a: Features, b: Features | None = None) -> Iterator[Float[Tensor, "rows columns"]]:
+def squared_distances(a: Features, b: Features | None = None) -> Iterator[Float[Tensor, "rows columns"]]:
     """Squared distances of blocks of rows of a to all of b; without b to all of a, but infinite to itself.
 
     By the scalar product; what rounding leaves of the distance of equal points is set to 0.
