@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         "limner evaluate runs/demo digits --features random         quick, without training a network",
         "limner evaluate runs/demo digits --features inception.safetensors",
         "limner evaluate runs/demo digits --metrics FrechetDistance,Coverage      these alone; limner list Metric",
+        "limner evaluate runs/demo digits --metrics all        every score there is; trains networks, takes minutes",
         "limner evaluate runs/demo digits --json | jq '.scores[] | {metric, value, floor}'",
     )
 )
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     metavar="NAME|FILE",
     help="in-domain (trained once on DATA, then cached), random, inception, or a file of weights.",
 )
-@click.option("--metrics", metavar="A,B,…", help="Scores, as `limner list Metric` names them. Default: seven.")
+@click.option("--metrics", metavar="A,B,…", help="Scores, as `limner list Metric` names them, or all.")
 @click.option("--split", metavar="NAME", help="The real pictures. Default: test, or train where there is no test.")
 @with_flag
 @device_flag
@@ -61,23 +62,24 @@ def evaluate(
     """Score MODEL, a model.safetensors or a run folder, against the real pictures in DATA.
 
     Each score comes with a 95 % interval and with the floor: what real pictures score against other real ones.
+    Where the training pictures are another split of DATA, it is tested whether they were memorised.
     """
-    from limner.core.spec import build
-    from limner.evaluate import DEFAULT, Scored, table
+    from limner.evaluate import Scored, table
     from limner.likeness import load
-    from limner.metrics.base import Metric
 
     load_files(files)
-    chosen = tuple(build(m, Metric) for m in (_split(metrics) if metrics else DEFAULT))
     likeness = load(model, pick_device(device))
+    named = _metrics(metrics) if metrics else ()
     real, train = pictures_of(data, likeness, split)
-    last = _scored(likeness, real, train, features, chosen, count, seed)
+    last = _scored(likeness, real, train, features, named, count, seed)
     if not isinstance(last, Scored):
         raise UserError(f"{model}: the evaluation ended without scores")
+    if last.withheld and not last.scores:
+        raise UserError(f"{last.withheld[0].metric}: {last.withheld[0].reason}")
     if as_json:
-        emit({"model": model, "data": data, "scores": last.scores, "notes": last.notes})
+        emit({"model": model, "data": data} | {k: getattr(last, k) for k in ("scores", "notes", "withheld")})
         return
-    line(table(last.scores))
+    line(table(last.scores, last.withheld))
     for note in last.notes:
         remark(f"note: {note}")
 
@@ -100,6 +102,26 @@ def _split(listed: str) -> list[str]:
     return [item.strip() for item in re.split(r",(?![^(]*\))", listed) if item.strip()]
 
 
+def _metrics(listed: str) -> tuple[Metric, ...]:
+    """What --metrics names: `all` is every score that needs no settings."""
+    from limner.core.spec import build, catalog, options
+    from limner.metrics.base import Metric
+
+    if listed == "all":
+        whole = {name: cls for name, cls in catalog(Metric).items() if not any(o.required for o in options(cls))}
+        return tuple(build(name, Metric) for name in whole)
+    return tuple(build(m, Metric) for m in _split(listed))
+
+
+def _trained_on(likeness: Likeness, train: Images | None) -> Images | None:
+    """The training split, if it is what the model was trained on as far as its file says."""
+    said = likeness.header.get("data", {}).get("fingerprint")
+    if train is None or said in (None, train.fingerprint):
+        return train
+    remark(f"note: memory is not tested: the model was trained on other pictures than those of {train.source}")
+    return None
+
+
 def _scored(
     likeness: Likeness,
     real: Images,
@@ -116,8 +138,10 @@ def _scored(
 
     with progress("learning features"):
         extractor = choose(features, train or real)
+    known = _trained_on(likeness, train)
     n = min(count, len(real))
     z, labels = likeness.codes(n, seed), likeness.labels(n, seed)
+    classes = None if labels is None or likeness.numbered else labels.astype("int64")
     last: Event | None = None
 
     def draw(first: int, many: int) -> engine.Bytes:
@@ -131,9 +155,12 @@ def _scored(
             extractor=extractor,
             n=count,
             other=train,
-            metrics=metrics,
+            metrics=metrics or engine.DEFAULT + (engine.MEMORY if known else ()),
             seed=seed,
             device=likeness.device,
+            train=known,
+            asked=classes,
+            rebuild=None if likeness.encoder is None else lambda pixels: likeness.reconstruct(pixels),
         ):
             if isinstance(last, Progress):
                 tick(last.share, last.nimg)

@@ -1,4 +1,4 @@
-"""Learned perceptual distance: features of a classifier, compared layer by layer with weights fitted to what people see.
+"""Learned perceptual distance: features of a classifier, compared layer by layer weighted as people see.
 
 The weights are not part of Limner: the backbone is torchvision's AlexNet or VGG16, the heads are those of the paper.
 """
@@ -22,13 +22,11 @@ from limner.distances.base import Distance, Pictures
 Named = dict[str, Tensor]
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """What the backbones' own normalisation is on the [-1, 1] range."""
+BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+VGG = tuple(step for block in BLOCKS for step in (*(("pool2",) if block[0] else ()), *block, "tap"))
 LAYOUTS: dict[str, tuple[tuple[int | str, ...], dict[int, tuple[int, int]]]] = {
     "alex": ((0, "tap", "pool3", 3, "tap", "pool3", 6, "tap", 8, "tap", 10, "tap"), {0: (4, 2), 3: (1, 2)}),
-    "vgg": (
-        (0, 2, "tap", "pool2", 5, 7, "tap", "pool2", 10, 12, 14, "tap", "pool2", 17, 19, 21, "tap")
-        + ("pool2", 24, 26, 28, "tap"),
-        {},
-    ),
+    "vgg": (VGG, {}),
 }
 """Convolutions by their number in `features`, each with a rectifier behind it; (stride, padding) where not (1, 1)."""
 

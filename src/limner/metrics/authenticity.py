@@ -28,7 +28,7 @@ class Authenticity(Memory):
 
     def measure(self, case: Case) -> Measured:
         """0 to 1 (section 3.3)."""
-        chosen, which = case.fake_near.index.unique(return_inverse=True)
+        chosen, which = case.fake_near.which.unique(return_inverse=True)
         own = torch.empty(len(chosen), dtype=torch.float64, device=chosen.device)
         start = 0
         for d in squared_distances(case.train[chosen], case.train):

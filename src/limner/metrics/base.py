@@ -20,6 +20,10 @@ T = TypeVar("T")
 Features = Float[Tensor, "_ d"]
 Images = Float[Tensor, "n _ _ _"]
 NORMAL_95 = 1.960
+LONGEST = 64
+"""Longer side of the pictures that networks are trained on, in pixels."""
+SMALL = f"pixels, to at most {LONGEST} px, bilinear, antialiased"
+"""What scores of `small` pictures look at."""
 SPLITS = 8
 T_95 = 2.306
 """97.5 % quantile of Student's t with SPLITS degrees of freedom."""
@@ -90,7 +94,7 @@ class Reading:
     p_value: chance of so high a score where real and generated are alike; None where it is no test
     controls: further sets whose score is known to be good or bad, by name
     verdict: what it says, in words, where it can be said
-    on: what was looked at, where that is not the features
+    on: what was looked at where that is not the features, and what was done to its size: `pixels, as they are`
     """
 
     value: float
@@ -158,7 +162,7 @@ class Metric:
         return Reading(value, low, high, len(real), self(a, b), len(a))
 
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
-        """The score, computed in float64; the rows are independent samples."""
+        """The score, computed in float64; the rows are independent samples. What needs more is only `read`."""
         raise NotImplementedError
 
     def error(self, real: Features, fake: Features) -> float:
@@ -186,6 +190,13 @@ def halves(n: int, seed: int = 0) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
     """Two random sets of n // 2 row numbers that share none."""
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
     return order[: n // 2], order[n // 2 : 2 * (n // 2)]
+
+
+def small(x: Images) -> UInt8[Tensor, "n _ _ _"]:
+    """Pictures in [-1, 1] as scores of pixels take them: bytes, of at most 64 pixels."""
+    from limner.metrics.inputs import at_most  # which knows images from here
+
+    return at_most(x.float(), LONGEST).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def double(features: Features) -> Features:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ class RandomFeatures(Extractor):
     """
 
     seed: int = 0
-    resize: ClassVar[str] = "to at most 32 px, bilinear, antialiased"
+    resize = "to at most 32 px, bilinear, antialiased"
 
     @property
     def name(self) -> str:  # type: ignore[override]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -66,7 +67,7 @@ class InceptionScore(Metric):
             fake = fake[_numpy_order(len(fake), self.shuffle)]
         n = len(fake)
         bounds = [i * n // self.splits for i in range(self.splits + 1)]
-        scores = [inception_score(fake[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        scores = [inception_score(fake[a:b]) for a, b in pairwise(bounds)]
         return sum(scores) / len(scores)
 
 

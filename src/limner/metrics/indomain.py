@@ -13,7 +13,6 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,11 +26,10 @@ from limner.core.errors import UserError
 from limner.core.pixels import to_float
 from limner.core.rng import derived, generator
 from limner.data.images import Images as Data
-from limner.metrics.base import Extractor, Features, Images
+from limner.metrics.base import LONGEST, Extractor, Features, Images
 from limner.metrics.inputs import at_most, cache_folder, digest_of, three_channels
 
 VERSION = 1
-LONGEST = 64
 WIDTH = 64
 BATCH = 256
 PIXELS_SEEN = 100_000 * 28 * 28
@@ -74,7 +72,7 @@ class InDomain(Extractor):
     task: str
     accuracy: float
     name: str = "in-domain"
-    resize: ClassVar[str] = f"to at most {LONGEST} px, bilinear, antialiased"
+    resize = f"to at most {LONGEST} px, bilinear, antialiased"
 
     @classmethod
     def of(cls, data: Data) -> InDomain:

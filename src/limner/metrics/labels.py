@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.core.spec import register
-from limner.metrics.base import NORMAL_95, Metric, Reading, Seen, Sets
+from limner.metrics.base import NORMAL_95, SMALL, Metric, Reading, Seen, Sets
 from limner.metrics.neighbours import wilson
 from limner.metrics.reader import answers, taught
 
@@ -108,19 +108,17 @@ class ClassificationAccuracy(Metric):
     seed: int = 0
 
     def lacks(self, sets: Sets) -> str:
-        """Needs other real images to teach the network beside it, and ten images a class."""
-        if min(len(sets.real), len(_taught_on(sets))) < 10 * max(2, sets.classes):
-            return f"{len(sets.real):,} images are too few to teach {sets.classes} classes"
-        return ""
+        """Needs ten images a class to teach either network."""
+        n, least = len(sets.floor[1]), 10 * max(2, sets.classes)
+        return f"{n:,} images are too few to teach {sets.classes} classes, {least} do" if n < least else ""
 
     def read(self, sets: Sets) -> Reading:
-        """Both accuracies, with Wilson's interval."""
-        known = _taught_on(sets)
-        # tried on images that neither network was taught on
-        asked = sets.floor[0] if known is sets.floor[1] else sets.real
-        share, n = self._learned(sets.fake, asked, sets.classes)
-        floor, _ = self._learned(known, asked, sets.classes)
-        return Reading(share, *wilson(share, n, NORMAL_95), len(sets.fake), floor, len(known), on="pixels")
+        """Both accuracies, with Wilson's interval, on real images that neither network was taught on."""
+        asked, known = sets.floor
+        # as many generated as real ones are left to teach on
+        made = sets.fake.rows(torch.arange(min(len(known), len(sets.fake))))
+        (share, n), (floor, _) = (self._learned(taught_on, asked, sets.classes) for taught_on in (made, known))
+        return Reading(share, *wilson(share, n, NORMAL_95), len(made), floor, len(known), on=SMALL)
 
     def _learned(self, known: Seen, asked: Seen, classes: int) -> tuple[float, int]:
         """Accuracy on `asked` of a network taught on `known`, and on how many images."""
@@ -130,14 +128,6 @@ class ClassificationAccuracy(Metric):
         net = taught(known.images, known.labels, classes, seen=self.seen, seed=self.seed)
         right = answers(net, asked.images).argmax(1) == asked.labels
         return float(right.double().mean()), len(right)
-
-
-def _taught_on(sets: Sets) -> Seen:
-    """Real images to teach a network on: of the training set as many as were generated, else what is over."""
-    if sets.train is None or len(sets.train) < len(sets.fake):
-        return sets.floor[1]
-    order = torch.randperm(len(sets.train), generator=torch.Generator().manual_seed(0))
-    return sets.train.rows(order[: len(sets.fake)])
 
 
 def _labelled(seen: Seen) -> Seen:

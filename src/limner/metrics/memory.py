@@ -29,11 +29,12 @@ class Near(NamedTuple):
 
     distance: Float[Tensor, " n"]
     """Squared."""
-    index: Int[Tensor, " n"]
+    which: Int[Tensor, " n"]
+    """Its number."""
 
     def rows(self, picked: Rows) -> Near:
         """Of some rows."""
-        return Near(self.distance[picked], self.index[picked])
+        return Near(self.distance[picked], self.which[picked])
 
 
 def nearest(a: Features, b: Features | None = None) -> Near:

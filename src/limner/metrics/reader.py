@@ -13,16 +13,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from limner.core.rng import derived, generator
-from limner.metrics.indomain import LONGEST, Trunk, moved
-from limner.metrics.inputs import at_most
+from limner.metrics.indomain import Trunk, moved
 
 BATCH = 128
 Pictures = UInt8[Tensor, "n c h w"]
-
-
-def small(x: Float[Tensor, "n c h w"]) -> Pictures:
-    """Pictures in [-1, 1] as readers take them: bytes of at most 64 pixels."""
-    return at_most(x, LONGEST).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def as_float(x: Pictures) -> Float[Tensor, "n c h w"]:

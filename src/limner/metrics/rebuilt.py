@@ -40,7 +40,8 @@ class Rebuilt(Metric):
         values, other = self._all(x, made), self._all(x, x.roll(1, 0))
         mean, away = float(values.mean()), self.quantile * float(values.std()) / len(values) ** 0.5
         low, high = self.bounds
-        return Reading(mean, max(low, mean - away), min(high, mean + away), len(x), float(other.mean()), len(x), on="pixels")
+        reach, floor = (max(low, mean - away), min(high, mean + away)), float(other.mean())
+        return Reading(mean, *reach, len(x), floor, len(x), on="pixels, as they are")
 
     def _all(self, x: Images, y: Images) -> Float[Tensor, " n"]:
         with torch.inference_mode():
