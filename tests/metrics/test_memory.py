@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from limner.core.errors import UserError
+from limner.core.pixels import to_float
+from limner.data.gather import gather
 from limner.metrics.authenticity import Authenticity
 from limner.metrics.base import Seen, Sets
 from limner.metrics.data_copying import DataCopying, mann_whitney
+from limner.metrics.fixed import RandomFeatures
 from limner.metrics.likelihood_gap import GeneralisationGap, fitted_widths, log_likelihood
 from limner.metrics.memory import Case, Memory, nearest
 from limner.metrics.nearest import NearestInTraining
@@ -123,7 +126,7 @@ def test_one_cell_is_one_mann_whitney_test() -> None:
     want = mann_whitney(case.fake_near.distance, case.held_near.distance)
     assert DataCopying(cells=1).measure(case).value == pytest.approx(want)
     with pytest.raises(UserError, match="no cell has 20"):
-        DataCopying()(case.train, case.fake[:30], case.held_out[:30])
+        DataCopying(least=20)(case.train, case.fake[:15], case.held_out[:30])
 
 
 def test_widths_are_the_likeliest() -> None:
@@ -146,3 +149,21 @@ def test_widths_are_the_likeliest() -> None:
 def test_held_out_images_are_needed() -> None:
     with pytest.raises(UserError, match="held-out"):
         Authenticity()(torch.zeros(9, 2), torch.zeros(9, 2))
+
+
+@pytest.mark.slow
+@every
+def test_on_real_digits(test: Memory) -> None:
+    """Held-out digits are called copies by no test, training digits by every one, and half of both stand out."""
+    data, held = gather("digits"), gather("digits", split="test")
+    train, rest = (RandomFeatures()(to_float(images.pixels)) for images in (data, held))
+    for seed in range(4):
+        order = torch.randperm(2000, generator=torch.Generator().manual_seed(seed))
+        fake, held_out = rest[order[:1000]], rest[order[1000:]]
+        case = Case.of(train, fake, held_out)
+        innocent = test.measure(case.innocent())
+        mixed = torch.cat([fake[:500], train[order[:500]]])
+        half = test.measure(Case.of(train, mixed, held_out))
+        assert test.surely(test.measure(case), innocent) < 3
+        assert test.surely(test.measure(case.guilty()), innocent) > 3
+        assert test.surely(half, innocent) > 2
