@@ -155,7 +155,7 @@ def evaluate(
         if why:
             withheld.append(Withheld(type(metric).__name__, metric.label, why))
         else:
-            scores.append(_score(metric, metric.read(sets), extractor))
+            scores.append(_score(metric, metric.score(sets), extractor))
         yield Progress(plan.n, 0.5 + 0.5 * (done + 1) / len(chosen), look.seconds)
     yield Scored(plan.n, tuple(scores), plan.notes, tuple(withheld))
 

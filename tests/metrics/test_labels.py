@@ -25,12 +25,12 @@ def test_label_accuracy_counts_what_was_asked_for() -> None:
     asked = torch.arange(100) % 4
     wrong = asked.clone()
     wrong[:13] = (wrong[:13] + 1) % 4
-    found = LabelAccuracy().read(sets(seen(asked), seen(asked, wrong)))
+    found = LabelAccuracy().score(sets(seen(asked), seen(asked, wrong)))
     assert (found.value, found.floor, found.n) == (0.87, 1.0, 100)
     assert found.low < 0.87 < found.high
     # images whose class is unknown do not count
     unknown = torch.where(torch.arange(100) < 13, -1, asked)
-    assert LabelAccuracy().read(sets(seen(asked), seen(unknown, wrong))).value == 1.0
+    assert LabelAccuracy().score(sets(seen(asked), seen(unknown, wrong))).value == 1.0
 
 
 def test_a_classifier_of_something_else_is_not_asked() -> None:
@@ -43,7 +43,7 @@ def test_a_classifier_of_something_else_is_not_asked() -> None:
 def test_classes_covered() -> None:
     real = torch.arange(400) % 4
     few = torch.cat([torch.zeros(300), torch.ones(98), torch.full((2,), 2)]).long()
-    found = ModeCoverage().read(sets(seen(real), seen(few)))
+    found = ModeCoverage().score(sets(seen(real), seen(few)))
     assert found.value == 0.5 and found.floor == 1.0
     assert found.low == 0.5 and found.high == 0.5  # two of 400 are surely fewer than 2.5 %
     close = torch.cat([torch.arange(390) % 3, torch.full((10,), 3)])
@@ -65,9 +65,9 @@ def test_classification_accuracy_of_right_and_wrong_labels() -> None:
     (x, y), (a, b), (c, d) = (quarters(160, seed) for seed in range(3))
     real, other = Seen(torch.zeros(160, 2), x, y), Seen(torch.zeros(160, 2), a, b)
     score = ClassificationAccuracy(seen=2_000)
-    right = score.read(Sets(real, Seen(torch.zeros(160, 2), c, d), (real, other), classes=4))
+    right = score.score(Sets(real, Seen(torch.zeros(160, 2), c, d), (real, other), classes=4))
     assert right.value > 0.95 and right.floor > 0.95 and right.on.startswith("pixels")
-    shifted = score.read(Sets(real, Seen(torch.zeros(160, 2), c, (d + 1) % 4), (real, other), classes=4))
+    shifted = score.score(Sets(real, Seen(torch.zeros(160, 2), c, (d + 1) % 4), (real, other), classes=4))
     assert shifted.value < 0.05 and shifted.floor > 0.95
     assert "too few to teach" in score.lacks(Sets(real, real, (real.rows(torch.arange(9)),) * 2, classes=4))
 
@@ -77,12 +77,12 @@ def test_the_evaluation_network_guesses_where_all_is_alike_and_sees_what_is_not(
     empty = torch.zeros(300, 2)
     judge = Distinguisher(seen=2_500, noise=(0.0, 1.0))
     sides = Seen(empty, real), Seen(empty, other)
-    alike = judge.read(Sets(*sides, sides))
+    alike = judge.score(Sets(*sides, sides))
     assert alike.low <= 0.5 + 0.05 and alike.p_value is not None and alike.p_value > 0.001
     assert alike.floor == alike.value
-    worse = judge.read(Sets(sides[0], Seen(empty, dark), sides))
+    worse = judge.score(Sets(sides[0], Seen(empty, dark), sides))
     assert worse.value > alike.high and worse.p_value is not None and worse.p_value < 1e-6
-    assert judge.read(Sets(*sides, sides)) == alike, "the same seed gives the same network"
+    assert judge.score(Sets(*sides, sides)) == alike, "the same seed gives the same network"
     levels = judge.told(sides[0], Seen(empty, dark)).mean(0)
     assert levels[0] > levels[1], "noise hides the difference"
 

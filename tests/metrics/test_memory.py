@@ -62,7 +62,7 @@ def test_false_alarms_are_rare(test: Memory) -> None:
 def test_what_is_read(test: Memory) -> None:
     case = planted(1, 0)
     sets = Sets(Seen(case.held_out), Seen(case.fake), (Seen(case.held_out),) * 2, Seen(case.train))
-    found = test.read(sets)
+    found = test.score(sets)
     assert found.verdict.startswith("copies") and found.low <= found.value <= found.high
     assert [name for name, _ in found.controls] == ["held-out real", "copies of training"]
     assert found.controls[0][1] == found.floor and (found.n, found.floor_n) == (400, 200)
@@ -126,7 +126,7 @@ def test_one_cell_is_one_mann_whitney_test() -> None:
     want = mann_whitney(case.fake_near.distance, case.held_near.distance)
     assert DataCopying(cells=1).measure(case).value == pytest.approx(want)
     with pytest.raises(UserError, match="no cell has 20"):
-        DataCopying(least=20)(case.train, case.fake[:15], case.held_out[:30])
+        DataCopying()(case.train, case.fake[:15], case.held_out[:30])
 
 
 def test_widths_are_the_likeliest() -> None:

@@ -153,7 +153,7 @@ class Metric:
         """
         return ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The score with its interval and floor."""
         real, fake = sets.real.features, sets.fake.features
         a, b = (side.features for side in sets.floor)
@@ -162,7 +162,7 @@ class Metric:
         return Reading(value, low, high, len(real), self(a, b), len(a))
 
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
-        """The score, computed in float64; the rows are independent samples. What needs more is only `read`."""
+        """The score, computed in float64; the rows are independent samples. What needs more has only `score`."""
         raise NotImplementedError
 
     def error(self, real: Features, fake: Features) -> float:

@@ -48,14 +48,14 @@ class DataCopying(Memory):
         """
         cells = max(1, min(self.cells, len(case.fake) // (2 * self.least), len(case.held_out) // (2 * self.least)))
         (q, q_cell), (p, p_cell) = _table(case, cells)
-        total = 0.0
+        value, total = _mean_z((q, q_cell), (p, p_cell), self.least), 0.0
         for seed in range(SPLITS):
             parts = zip(halves(len(q), seed), halves(len(p), seed), strict=True)
             a, b = (_mean_z((q[i], q_cell[i]), (p[j], p_cell[j]), self.least // 2) for i, j in parts)
             total += (a - b) ** 2
         # a z has variance 1 in a cell where sets are alike, and eight splits may show less by accident
         error = max(math.sqrt(total / (2 * SPLITS)), 1 / math.sqrt(cells))
-        return Measured(_mean_z((q, q_cell), (p, p_cell), self.least), error)
+        return Measured(value, error)
 
 
 def mann_whitney(q: Float[Tensor, " m"], p: Float[Tensor, " n"]) -> float:

@@ -43,7 +43,7 @@ class Distinguisher(Metric):
         n = len(sets.real)
         return f"{n:,} images are too few to train it on, 200 do; read KernelDistance" if n < 200 else ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The accuracy, its interval over images kept back, and the chance of guessing so well."""
         right = self.told(sets.real, sets.fake)
         each = right.mean(1)

@@ -48,7 +48,7 @@ class InceptionScore(Metric):
         few = len(sets.fake) < 20 * self.splits
         return f"{len(sets.fake):,} images are too few for {self.splits} parts; take InceptionScore(1)" if few else ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The score of answers instead of features."""
         return self.reading(self, sets)
 

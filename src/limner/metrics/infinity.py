@@ -71,7 +71,7 @@ class InceptionInfinity(Metric):
         n, k = len(sets.fake), _classes(sets)
         return f"{n:,} images are too few to extrapolate with {k:,} classes" if n < 2 * ENOUGH * k else ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The score of answers instead of features."""
         return InceptionScore.reading(self, sets)
 

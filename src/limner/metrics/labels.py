@@ -41,7 +41,7 @@ class LabelAccuracy(Metric):
         few = f"these features name {share:.0%} of the real images right; take --features in-domain"
         return few if share < READS else ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The share, with Wilson's interval."""
         (share, n), (floor, floor_n) = _named(sets.fake), _named(sets.real)
         return Reading(share, *wilson(share, n, NORMAL_95), n, floor, floor_n)
@@ -68,7 +68,7 @@ class ModeCoverage(Metric):
         n, k = sets.real.answers.shape
         return f"{n:,} images are too few for {k:,} classes, {20 * k:,} do" if n < 20 * k else ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The share; the interval counts what is surely covered and what may be."""
         sides = [side.answers for side in (sets.real, sets.fake, *sets.floor)]
         real, fake, a, b = (side for side in sides if side is not None)
@@ -112,7 +112,7 @@ class ClassificationAccuracy(Metric):
         n, least = len(sets.floor[1]), 10 * max(2, sets.classes)
         return f"{n:,} images are too few to teach {sets.classes} classes, {least} do" if n < least else ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """Both accuracies, with Wilson's interval, on real images that neither network was taught on."""
         asked, known = sets.floor
         # as many generated as real ones are left to teach on

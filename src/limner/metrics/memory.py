@@ -112,7 +112,7 @@ class Memory(Metric):
         worse = found.value - innocent.value
         return (worse if self.better == "lower" else -worse) / max(math.hypot(found.error, innocent.error), 1e-12)
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The score, its controls, and whether images were memorised."""
         assert sets.train is not None
         train, fake, held_out = sets.train.features, sets.fake.features, sets.real.features

@@ -132,7 +132,8 @@ def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
     square = quantile**2
     middle = (share + square / (2 * n)) / (1 + square / n)
     reach = quantile / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # rounding must not put a share of 0 or 1 outside
+    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))
 
 
 def _spread(share: float, n: int) -> float:

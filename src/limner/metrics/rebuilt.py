@@ -33,7 +33,7 @@ class Rebuilt(Metric):
         """The score of each pair, of images in [-1, 1]."""
         raise NotImplementedError
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The mean with its interval over images."""
         assert sets.rebuilt is not None
         x, made = sets.rebuilt

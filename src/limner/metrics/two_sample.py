@@ -41,9 +41,9 @@ class TwoSampleTest(Metric):
         """Needs a hundred images to learn from and to be tried on."""
         return f"{len(sets.real):,} images are too few to learn from, 100 do" if len(sets.real) < 100 else ""
 
-    def read(self, sets: Sets) -> Reading:
+    def score(self, sets: Sets) -> Reading:
         """The accuracy, and the chance of one so high by guessing."""
-        found = super().read(sets)
+        found = super().score(sets)
         tried = 2 * (found.n - found.n // 2)
         return replace(found, p_value=by_guessing(round(found.value * tried), tried))
 
