@@ -32,8 +32,8 @@ class Authenticity(Memory):
         own = torch.empty(len(chosen), dtype=torch.float64, device=chosen.device)
         start = 0
         for d in squared_distances(case.train[chosen], case.train):
-            # a row's distance to itself is the least, even among equal ones: the next is to another
-            own[start : start + len(d)] = d.topk(2, dim=1, largest=False).values[:, 1]
+            itself = chosen[start : start + len(d), None]
+            own[start : start + len(d)] = d.scatter_(1, itself, math.inf).amin(1)
             start += len(d)
         n, share = len(case.fake), float((case.fake_near.distance > own[which]).double().mean())
         # as if one more of either kind had been seen, so that a share of 0 or 1 has an error too
