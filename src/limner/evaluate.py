@@ -165,15 +165,16 @@ def table(scores: Sequence[Score], withheld: Sequence[Withheld] = ()) -> str:
     plain, tested = ([s for s in scores if bool(s.controls) == with_controls] for with_controls in (False, True))
     lines: list[str] = []
     if plain:
-        guesses = [("" if s.p_value is None else f"p = {_p(s.p_value)}") for s in plain]
+        guesses = ["" if s.p_value is None else _p(s.p_value) for s in plain]
         rows = [(*_named(s), _short(s.floor), p) for s, p in zip(plain, guesses, strict=True)]
         lines += _columns([("", "value", "95 % interval", "real against real", ""), *rows])
     if tested:
         heads = [name for name, _ in tested[0].controls]
         rows = [(*_named(s), *(_short(value) for _, value in s.controls), s.verdict) for s in tested]
         lines += [""] * bool(lines) + _columns([("memorised?", "value", "95 % interval", *heads, ""), *rows])
-    for name, found in _feet(scores).items():
-        lines.append(name if len(found) == len(scores) else f"{name}: {', '.join(found)}")
+    feet = _feet(scores)
+    most = max(map(len, feet.values()), default=0)
+    lines += [name if len(found) == most else f"{name}: {'; '.join(found)}" for name, found in feet.items()]
     return "\n".join([*lines, *(f"withheld: {w.label}: {w.reason}" for w in withheld)])
 
 
@@ -205,7 +206,7 @@ def _short(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 1e-4 else "0.0001 at most"
+    return f"p = {value:.2g}" if value >= 1e-4 else "p < 0.0001"
 
 
 @dataclass(frozen=True)

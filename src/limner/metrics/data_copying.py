@@ -32,6 +32,7 @@ class DataCopying(Memory):
 
     better: ClassVar[str] = "higher"
     label: ClassVar[str] = "data copying (C_T)"
+    chance: ClassVar[float | None] = 0.0
 
     cells: int = 10
     least: int = 20

@@ -93,6 +93,8 @@ class Memory(Metric):
 
     quantile: ClassVar[float] = NORMAL_95
     wants: ClassVar[tuple[str, ...]] = ("train",)
+    chance: ClassVar[float | None] = None
+    """The score of a generator that learned the distribution, where that is known."""
 
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
         """`real` is the training set; `held_out` are real images that it lacks."""
@@ -108,9 +110,16 @@ class Memory(Metric):
         return max(low, found.value - away), min(high, found.value + away)
 
     def surely(self, found: Measured, innocent: Measured) -> float:
-        """Standard errors by which this is more like copies than the innocent control; 3 and more is sure."""
-        worse = found.value - innocent.value
-        return (worse if self.better == "lower" else -worse) / max(math.hypot(found.error, innocent.error), 1e-12)
+        """Standard errors by which this is more like copies than the innocent control and than chance.
+
+        3 and more is sure. Held-out images may lie near each other for a reason of their own (digits of one writer),
+        which a generator does not share: what is no more than chance says is not called a copy.
+        """
+        worse = -1.0 if self.better == "higher" else 1.0
+        beyond = [worse * (found.value - innocent.value) / max(math.hypot(found.error, innocent.error), 1e-12)]
+        if self.chance is not None:
+            beyond.append(worse * (found.value - self.chance) / max(found.error, 1e-12))
+        return min(beyond)
 
     def score(self, sets: Sets) -> Reading:
         """The score, its controls, and whether images were memorised."""
@@ -120,7 +129,7 @@ class Memory(Metric):
         half = case.innocent()
         found, innocent, guilty = self.measure(case), self.measure(half), self.measure(case.guilty())
         sure = self.surely(found, innocent)
-        verdict = f"copies: {sure:.0f} standard errors from held-out" if sure >= SURE else "no sign of copies"
+        verdict = f"copies: by {sure:.0f} standard errors" if sure >= SURE else "no sign of copies"
         controls = (("held-out real", innocent.value), ("copies of training", guilty.value))
         reach = self.reach(found, len(fake))
         return Reading(

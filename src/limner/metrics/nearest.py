@@ -22,6 +22,7 @@ class NearestInTraining(Memory):
     """Share of generated images that have a training image nearest, above chance: 0 is chance, 1 is copies."""
 
     label: ClassVar[str] = "nearest in training, above chance"
+    chance: ClassVar[float | None] = 0.0
     bounds: ClassVar[tuple[float, float]] = (-math.inf, 1.0)
 
     def measure(self, case: Case) -> Measured:
