@@ -163,11 +163,13 @@ def squared_distances(a: Features, b: Features | None = None) -> Iterator[Float[
     centre = b.mean(0)
     a, b = a - centre, b - centre
     norm_a, norm_b = a.square().sum(1), b.square().sum(1)
+    # below this a distance is what rounding left of 0
+    nothing = 1e-13 * (norm_a + norm_b.max())[:, None]
     step = rows_per_block(4 * len(b))
     for start in range(0, len(a), step):
-        scale = norm_a[start : start + step, None] + norm_b
-        d = torch.addmm(scale, a[start : start + step], b.T, alpha=-2)
-        d.masked_fill_(d < 1e-13 * scale, 0.0)
+        rows = slice(start, start + step)
+        d = torch.addmm(norm_b, a[rows], b.T, alpha=-2).add_(norm_a[rows, None])
+        d.masked_fill_(d < nothing[rows], 0.0)
         if within:
             d.diagonal(start).fill_(math.inf)
         yield d
