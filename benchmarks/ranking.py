@@ -1,7 +1,7 @@
 """Do scores put deliberately worse generators in order? The evaluation network beside the Fréchet distance.
 
     python benchmarks/ranking.py                         the built-in digits, four kinds of damage, six grades of each
-    python benchmarks/ranking.py --seeds 0 1 2 --seen 40000 --picture docs/pictures/ranking.png
+    python benchmarks/ranking.py --seeds 0 1 2 --picture docs/pictures/ranking.png
     python benchmarks/ranking.py --data DATA --weights FILE      other pictures; a file of weights as further features
 
 The generators are real pictures that no score is computed against, damaged: noise, blur, classes left out, few
@@ -137,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digits")
     parser.add_argument("-n", type=int, default=2000, help="pictures of each kind")
-    parser.add_argument("--seen", type=int, default=40_000, help="pictures that the evaluation network is shown")
+    parser.add_argument("--seen", type=int, default=25_000, help="pictures that the evaluation network is shown")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--weights", help="a file of weights: more features")
     parser.add_argument("--picture", type=Path)
