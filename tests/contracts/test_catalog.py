@@ -26,8 +26,8 @@ MEMBERS = [
     for name, cls in catalog(kind).items()
 ]
 BUILDABLE = [p for p in MEMBERS if all(not o.required or o.name in GIVEN for o in options(p.values[1]))]
-# an extractor that is fitted to data, or read from a file, cannot come from nothing
-NOT_BUILDABLE = {"InDomain", "WeightsFile", "Inception"}
+# an extractor that is fitted to data, or what is read from a file, cannot come from nothing
+NOT_BUILDABLE = {"InDomain", "WeightsFile", "Inception", "LPIPS", "RebuiltLPIPS"}
 
 members = pytest.mark.parametrize(("kind", "cls"), MEMBERS)
 buildable = pytest.mark.parametrize(("kind", "cls"), BUILDABLE)

@@ -13,9 +13,10 @@ from torch import Tensor
 from limner.core.errors import UserError
 from limner.core.events import Progress
 from limner.core.pixels import to_float
+from limner.core.spec import catalog, options
 from limner.data.images import Images
-from limner.evaluate import Draw, Scored, evaluate, table
-from limner.metrics.base import Extractor
+from limner.evaluate import MEMORY, Draw, Scored, evaluate, table
+from limner.metrics.base import Extractor, Metric
 from limner.metrics.fixed import RandomFeatures
 from limner.metrics.frechet import FrechetDistance
 from limner.metrics.neighbours import Coverage
@@ -117,9 +118,66 @@ def test_table_and_json() -> None:
     scores = scored(from_images(noise(90, 1)), noise(90, 2), n=90).scores
     text = table(scores)
     assert "Fréchet distance ↓" in text and "coverage ↑" in text
-    assert "n = 90 (floor 45) · features pixels 0" in text.splitlines()[-1]
+    assert text.splitlines()[-1] == "n = 90 (floor 45) · features pixels 0"
     assert len(text.splitlines()) == 8
     assert json.loads(json.dumps([asdict(s) for s in scores]))[0]["metric"] == "FrechetDistance"
+
+
+@dataclass(frozen=True)
+class Named(Flat):
+    """The pixels, and a head that names the brighter of two halves."""
+
+    def answers(self, features: Tensor) -> Tensor:
+        left = features[:, [0, 2]].mean(1) > features[:, [1, 3]].mean(1)
+        return torch.stack([left, ~left], 1).double() * 0.8 + 0.1
+
+
+def labelled(n: int, seed: int) -> Images:
+    """Noise whose left or right half is brighter, which is the label."""
+    made, label = noise(n, seed, 100).pixels.copy(), np.arange(n) % 2
+    made[label == 0, :, 0] += 60
+    made[label == 1, :, 1] += 60
+    return images(made, label)
+
+
+def test_every_score_of_the_catalogue_where_all_is_given() -> None:
+    """What they read of real pictures that were not trained on, beside copies of those that were."""
+    names = [name for name, cls in catalog(Metric).items() if not any(o.required for o in options(cls))]
+    quick = {"Distinguisher": "Distinguisher(seen=600)", "ClassificationAccuracy": "ClassificationAccuracy(seen=600)"}
+    data, train, fake = labelled(2000, 1), labelled(700, 2), labelled(500, 3)
+    given = {"n": 500, "train": train, "extractor": Named(), "metrics": [quick.get(name, name) for name in names]}
+    asked = np.asarray(fake.labels)
+    done = scored(from_images(fake), data, asked=asked, rebuild=lambda x: x, **given)
+    # a hundred bins want more than 500 images
+    assert {w.metric for w in done.withheld} == {"DifferentBins"}
+    assert [s.metric for s in done.scores] == [name for name in names if name != "DifferentBins"]
+    by_name = {s.metric: s for s in done.scores}
+    for s in done.scores:
+        assert s.low <= s.value <= s.high and s.resize and s.digest and np.isfinite(s.value)
+    assert by_name["LabelAccuracy"].value > 0.95 and by_name["ModeCoverage"].value == 1
+    assert by_name["RebuiltPSNR"].value == 100 and by_name["RebuiltPSNR"].features == "pixels"
+    assert by_name["TwoSampleTest"].p_value > 0.001
+    assert [by_name[name].verdict for name in MEMORY] == ["no sign of copies"] * 4
+    copies = scored(from_images(train), data, **given | {"metrics": MEMORY})
+    assert all(s.verdict.startswith("copies") for s in copies.scores)
+    text = table(done.scores, done.withheld)
+    assert "copies of training" in text and "withheld: different bins (share): 500 images are too few" in text
+
+
+def test_what_is_missing_is_said() -> None:
+    wanted = ("DataCopying", "LabelAccuracy", "InceptionScore", "RebuiltSSIM", "KernelDistance")
+    done = scored(from_images(noise(90, 1)), noise(90, 2), n=90, metrics=wanted)
+    assert [s.metric for s in done.scores] == ["KernelDistance"]
+    said = {w.metric: w.reason for w in done.withheld}
+    assert "trained on" in said["DataCopying"] and "asked for" in said["LabelAccuracy"]
+    assert "in-domain" in said["InceptionScore"] and "no encoder" in said["RebuiltSSIM"]
+
+
+def test_a_distance_of_fewer_images_than_features_is_withheld_and_a_better_one_named() -> None:
+    wide = images(np.random.RandomState(0).randint(0, 255, (60, 5, 6, 1)).astype(np.uint8))
+    done = scored(from_images(wide), wide, n=30, metrics=("FrechetDistance", "FrechetInfinity"))
+    assert not done.scores
+    assert all("30 features" in w.reason and w.reason.endswith("read KernelDistance") for w in done.withheld)
 
 
 def test_digits_against_digits_and_against_half_of_the_classes(mnist_test: Images) -> None:

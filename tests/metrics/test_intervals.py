@@ -7,11 +7,16 @@ import torch
 from torch import Tensor
 
 from limner.metrics.base import Metric
+from limner.metrics.bins import DifferentBins
 from limner.metrics.frechet import FrechetDistance
+from limner.metrics.infinity import FrechetInfinity
 from limner.metrics.kernel import KernelDistance
 from limner.metrics.neighbours import Coverage, Density, Precision, Recall
+from limner.metrics.two_sample import TwoSampleTest
+from limner.metrics.vendi import VendiScore
 
 METRICS = [FrechetDistance(), KernelDistance(), Precision(), Recall(), Density(), Coverage()]
+NEW = [FrechetInfinity(), VendiScore(), DifferentBins(10), TwoSampleTest(width=8)]
 KINDS = ("same", "shifted", "narrower", "mixture")
 
 
@@ -48,6 +53,13 @@ def hits(metric: Metric, kind: str, n: int, d: int, draws: int, intervals: int) 
 def test_intervals_hold_the_mean(metric: Metric, kind: str) -> None:
     """60 intervals: a true share of 0.95 shows less than 0.85 once in 500 times; see the slow test for more."""
     assert hits(metric, kind, n=200, d=8, draws=150, intervals=60) >= 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["same", "mixture"])
+@pytest.mark.parametrize("metric", NEW, ids=lambda m: type(m).__name__)
+def test_intervals_of_further_scores_hold_the_mean(metric: Metric, kind: str) -> None:
+    assert hits(metric, kind, n=200, d=4, draws=100, intervals=100) >= 0.88
 
 
 @pytest.mark.slow

@@ -106,6 +106,25 @@ def test_equals_torch_fidelity(fidelity: None) -> None:
     assert Recall()(real, fake) == pytest.approx(want["recall"], abs=1e-6)
 
 
+def test_equals_prdc() -> None:
+    """The reference package of Naeem et al., on drawn features."""
+    prdc = pytest.importorskip("prdc", reason="the reference package is not installed: pip install --no-deps prdc")
+    rng = torch.Generator().manual_seed(0)
+    for k, scale in ((3, 0.8), (5, 1.2)):
+        real, fake = torch.randn(250, 7, generator=rng).double(), torch.randn(250, 7, generator=rng).double() * scale
+        want = prdc.compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
+        for metric in ALL:
+            assert metric(k)(real, fake) == pytest.approx(want[metric.__name__.lower()], abs=1e-12)
+
+
+def test_memory_is_bounded() -> None:
+    """No block of distances is larger than 64 MB, however many images there are."""
+    sizes: list[int] = []
+    for block in neighbours.squared_distances(torch.randn(3000, 2), torch.randn(9000, 2)):
+        sizes.append(block.numel() * block.element_size())
+    assert sum(sizes) == 3000 * 9000 * 8 and max(sizes) <= 64_000_000
+
+
 def test_wilson() -> None:
     assert wilson(0.5, 100, 1.96) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     assert wilson(1.0, 100, 1.96) == pytest.approx((0.9630, 1.0), abs=1e-4)

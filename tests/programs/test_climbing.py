@@ -105,7 +105,8 @@ def test_refines_rejects_and_measures(limner: Limner, trained: Path, blobs: Path
     told = limner(*given, "--refine", 4, "--against", blobs, "--features", "random", "--json")
     assert told.code == 0, told.err
     found = told.json["refined"]
-    assert set(found["scores"]) == {"FrechetDistance", "Precision", "Recall"} and "helped" in found
+    # 32 pictures are too few for a Fréchet distance of 272 features
+    assert set(found["scores"]) == {"KernelDistance", "Precision", "Recall"} and "helped" in found
     said = limner(*given, "--refine", 2)
     assert said.code == 0 and "--against" in said.err and "critic's logit" in said.out
     said = limner(*given, "--reject")

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from limner.core.pixels import save_png
+
 Limner = Callable[..., Any]
 
 
@@ -178,13 +180,33 @@ def test_evaluate_prints_scores_with_what_they_mean(limner: Limner, trained: Pat
     assert "training pictures" in said.err
     found = limner("evaluate", trained, blobs, "--features", "random", "-n", 48, "--device", "cpu", "--json").json
     scores = {s["metric"]: s for s in found["scores"]}
-    assert {"FrechetDistance", "KernelDistance", "Precision", "Recall", "Density", "Coverage"} <= set(scores)
-    assert all(s["n"] == 48 and s["features"] and s["digest"] for s in scores.values())
-    assert scores["FrechetDistance"]["value"] > scores["FrechetDistance"]["floor"] > 0
-    asked = "Coverage(k=3), FrechetDistance"
+    assert {"KernelDistance", "Precision", "Recall", "Density", "Coverage"} == set(scores)
+    assert all(s["n"] == 48 and s["features"] and s["digest"] and s["resize"] for s in scores.values())
+    assert scores["KernelDistance"]["value"] > scores["KernelDistance"]["floor"]
+    # 48 pictures and 272 features
+    assert [w["metric"] for w in found["withheld"]] == ["FrechetDistance"]
+    assert "withheld: Fréchet distance: 48 images are too few" in said.out
+    asked = "Coverage(k=3), KernelDistance"
     few = limner("evaluate", trained, blobs, "--features", "random", "-n", 48, "--metrics", asked, "--json").json
-    assert [s["metric"] for s in few["scores"]] == ["Coverage", "FrechetDistance"]
-    assert few["scores"][1]["value"] == pytest.approx(scores["FrechetDistance"]["value"], rel=1e-6)
+    assert [s["metric"] for s in few["scores"]] == ["Coverage", "KernelDistance"]
+    assert few["scores"][1]["value"] == pytest.approx(scores["KernelDistance"]["value"], rel=1e-6)
+
+
+def test_evaluate_tests_memory_where_the_training_pictures_are_known(limner: Limner, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 96), ("test", 64)):
+        for number in range(count):
+            save_png(rng.integers(0, 255, (8, 8, 1), dtype=np.uint8), tmp_path / "data" / split / f"{number}.png")
+    data, folder = tmp_path / "data", tmp_path / "coder"
+    small = ["--recipe", "autoencoder", "-o", "generator.width=4", "-o", "encoder.width=4", "--batch", "32"]
+    assert limner("train", data, "--out", folder, "--images", "320", "--device", "cpu", *small).code == 0
+    shown = limner("evaluate", folder, data, "--features", "random", "--metrics", "all", "--json", "--device", "cpu")
+    assert shown.code == 0, shown.err
+    scores = {s["metric"]: s for s in shown.json["scores"]}
+    assert {"NearestInTraining", "Authenticity", "RebuiltPSNR", "RebuiltSSIM", "VendiScore"} <= set(scores)
+    assert [name for name, _ in scores["Authenticity"]["controls"]] == ["held-out real", "copies of training"]
+    known = limner("evaluate", folder, data, "--features", "random", "--device", "cpu")
+    assert "memorised?" in known.out and "no sign of copies" in known.out
 
 
 @pytest.mark.parametrize(
@@ -197,6 +219,7 @@ def test_evaluate_prints_scores_with_what_they_mean(limner: Limner, trained: Pat
         (["nowhere", "{blobs}"], "nowhere"),
         (["{trained}", "{blobs}", "-n", "3", "--features", "random"], "16"),
         (["{trained}", "{blobs}", "--metrics", "Coverage,Recal"], "did you mean Recall?"),
+        (["{trained}", "{blobs}", "--metrics", "Authenticity", "--features", "random"], "trained on are not known"),
     ],
 )
 def test_evaluate_mistakes(limner: Limner, trained: Path, blobs: Path, arguments: list[str], words: str) -> None:

@@ -32,6 +32,7 @@ Found = list[tuple["Subject", "Scored"]]
         "limner evaluate runs/demo digits --features random         quick, without training a network",
         "limner evaluate runs/demo digits --features inception.safetensors",
         "limner evaluate runs/demo digits --metrics FrechetDistance,Coverage      these alone; limner list Metric",
+        "limner evaluate runs/demo digits --metrics all        every score there is; trains networks, takes minutes",
         "limner evaluate runs/demo digits --json | jq '.scores[] | {metric, value, floor}'",
     )
 )
@@ -46,7 +47,7 @@ Found = list[tuple["Subject", "Scored"]]
     metavar="NAME|FILE",
     help="in-domain (trained once on DATA, then cached), random, inception, or a file of weights.",
 )
-@click.option("--metrics", metavar="A,B,…", help="Scores, as `limner list Metric` names them. Default: seven.")
+@click.option("--metrics", metavar="A,B,…", help="Scores, as `limner list Metric` names them, or all.")
 @click.option("--split", metavar="NAME", help="The real pictures. Default: test, or train where there is no test.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How pictures of another shape are made to fit.")
 @click.option("--skip-bad", is_flag=True, help="Go on without the files that cannot be read.")
@@ -63,24 +64,24 @@ def evaluate(
     MODEL is a run folder, a model.safetensors, or pictures that some other tool made (a folder, zip or npz).
 
     Each score comes with a 95 % interval and with the floor: what real pictures score against other real ones.
+    Where the training pictures are another split of DATA, it is tested whether they were memorised.
     """
-    from limner.core.spec import build
-    from limner.evaluate import DEFAULT
-    from limner.metrics.base import Metric
     from limner.metrics.features import choose
     from limner.report.subjects import equal_n
 
     if report is not None and Path(report).suffix not in (".html", ".htm"):
         raise UserError(f"--report {report}: a page is written; type --report {Path(report).stem}.html")
     load_files(files)
-    chosen = tuple(build(m, Metric) for m in (_split(metrics) if metrics else DEFAULT))
+    named = _metrics(metrics) if metrics else ()
     subjects = opened(models, data, pick_device(device), fit, skip_bad)
     real, train = pictures_of(data, subjects[0].image, split, fit or "crop")
     check_real(real, train, split, subjects, fit, skip_bad)
     n, notes = equal_n(count, real, tuple(subjects))
     with progress("learning features"):
         extractor = choose(features, train or real)
-    found = [(s, _scored(s, real, train, extractor, chosen, n, seed, fit or "crop")) for s in subjects]
+    found = [(s, _scored(s, real, train, extractor, named, n, seed, fit or "crop")) for s in subjects]
+    if refused := next((scored.withheld[0] for _, scored in found if scored.withheld and not scored.scores), None):
+        raise UserError(f"{refused.metric}: {refused.reason}")
     if report is not None:
         _write_report(Path(report), found, real, train, extractor, n, seed, _told(found, notes), fit or "crop")
     _print(found, data, notes, report, as_json)
@@ -91,6 +92,28 @@ def _split(listed: str) -> list[str]:
     return [item.strip() for item in re.split(r",(?![^(]*\))", listed) if item.strip()]
 
 
+def _metrics(listed: str) -> tuple[Metric, ...]:
+    """What --metrics names: `all` is every score that needs no settings."""
+    from limner.core.spec import build, catalog, options
+    from limner.metrics.base import Metric
+
+    if listed == "all":
+        whole = {name: cls for name, cls in catalog(Metric).items() if not any(o.required for o in options(cls))}
+        return tuple(build(name, Metric) for name in whole)
+    return tuple(build(m, Metric) for m in _split(listed))
+
+
+def _trained_on(subject: Subject, train: Images | None) -> Images | None:
+    """The training split, if it is what the model was trained on as far as its file says."""
+    head = {} if subject.likeness is None else subject.likeness.header
+    said = (head.get("data") or {}).get("fingerprint")
+    if train is None or said in (None, train.fingerprint):
+        return train
+    name = subject.name
+    remark(f"note: memory is not tested: {name} was trained on other pictures than those of {train.source}")
+    return None
+
+
 def _scored(
     subject: Subject, real: Images, train: Images | None, extractor: Extractor, metrics: tuple[Metric, ...], n: int,
     seed: int, fit: Any,
@@ -99,12 +122,14 @@ def _scored(
     from limner import evaluate as engine
     from limner.core.events import Progress
 
-    draw = subject.draw(n, seed, real.image, fit)
+    draw, known = subject.draw(n, seed, real.image, fit), _trained_on(subject, train)
     device = "cpu" if subject.likeness is None else subject.likeness.device
+    wanted = metrics or engine.DEFAULT + (engine.MEMORY if known else ())
     with progress(f"scoring {subject.name}") as tick:
         for event in engine.evaluate(
-            draw, real, extractor=extractor, n=n, other=train, metrics=metrics, seed=seed, device=device
-        ):
+            draw, real, extractor=extractor, n=n, other=train, metrics=wanted, seed=seed, device=device,
+            train=known, asked=subject.asked(n, seed), rebuild=subject.rebuild(real.image),
+        ):  # fmt: skip
             if isinstance(event, engine.Scored):
                 return event
             if isinstance(event, Progress):
@@ -117,14 +142,16 @@ def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, 
     from limner.evaluate import table as text
 
     for subject, scored in found if as_json else ():
-        emit({"model": subject.name, "data": data, "scores": scored.scores, "notes": (*notes, *scored.notes)}
-             | ({"report": report} if report else {}))  # fmt: skip
+        emit({"model": subject.name, "data": data, "scores": scored.scores, "notes": (*notes, *scored.notes),
+              "withheld": scored.withheld} | ({"report": report} if report else {}))  # fmt: skip
     if as_json:
         return
     if len(found) == 1:
-        line(text(found[0][1].scores))
+        line(text(found[0][1].scores, found[0][1].withheld))
     else:
         _side_by_side([(subject.name, scored.scores) for subject, scored in found])
+        for said in dict.fromkeys(f"withheld: {w.label}: {w.reason}" for _, scored in found for w in scored.withheld):
+            line(said)
     for note in _told(found, notes):
         remark(f"note: {note}")
     if report is not None:
@@ -169,8 +196,7 @@ def _write_report(
         for done, (subject, scored) in enumerate(found, 1):
             draw = subject.draw(n, seed, real.image, fit)
             suspects = searches.of(subject, draw, n)
-            withheld = getattr(scored, "withheld", ())
-            judged.append(Judged(subject, scored.scores, draw(0, min(n, SAMPLES)), suspects, withheld))
+            judged.append(Judged(subject, scored.scores, draw(0, min(n, SAMPLES)), suspects, scored.withheld))
             tick(done / len(found), n * done)
     command = shlex.join(["limner", *click.get_current_context().find_root().obj])
     today = datetime.date.today().isoformat()

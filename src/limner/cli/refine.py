@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BLOCK = 256
 MOST_TRIES = 50
 """Times as many samples as are wanted, after which rejection gives up."""
-METRICS = ("FrechetDistance", "Precision", "Recall")
+METRICS = ("FrechetDistance", "KernelDistance", "Precision", "Recall")
 
 
 def refined(
@@ -106,7 +106,8 @@ def compare(
     result: dict[str, Any] = {"logit": seen.logit, "diversity": seen.diversity, "warning": seen.warning, "scores": {}}
     if against is not None:
         result["scores"] = _scores(likeness, before, after, against, features, seed)
-        far, near = result["scores"]["FrechetDistance"]
+        scores = result["scores"]
+        far, near = scores.get("FrechetDistance", scores["KernelDistance"])
         result["helped"] = bool(near < far)
     return result
 
@@ -129,7 +130,8 @@ def _scores(
         )  # fmt: skip
         assert isinstance(last, Scored)
         found.append({s.metric: s.value for s in last.scores})
-    return {name: (found[0][name], found[1][name]) for name in METRICS}
+    # a Fréchet distance of too few pictures is withheld
+    return {name: (found[0][name], found[1][name]) for name in METRICS if name in found[0]}
 
 
 def say(told: dict[str, Any]) -> None:

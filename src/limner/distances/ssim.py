@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from limner.core.spec import register
 from limner.distances.base import Distance, Pictures
 
+Maps = Float[Tensor, "n c _ _"]
+
 
 @register
 @dataclass(frozen=True)
@@ -27,17 +29,23 @@ class SSIM(Distance):
     sigma: float = 1.5
 
     def __call__(self, x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
-        # brightness is compared as a ratio, so black must be 0
-        x, y = (x.float() + 1) / 2, (y.float() + 1) / 2
-        side = min(self.window, *x.shape[2:])
-        kernel = _bell(side - (side + 1) % 2, self.sigma).to(x)
-        means = [_blur(a, kernel) for a in (x, y, x * x, y * y, x * y)]
-        mean_x, mean_y = means[0], means[1]
-        var_x, var_y, both = means[2] - mean_x**2, means[3] - mean_y**2, means[4] - mean_x * mean_y
-        c1, c2 = 0.01**2, 0.03**2
-        light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-        shape = (2 * both + c2) / (var_x + var_y + c2)
+        light, shape = similarity((x.float() + 1) / 2, (y.float() + 1) / 2, self.window, self.sigma)
         return 1 - (light * shape).flatten(1).mean(1)
+
+
+def similarity(x: Pictures, y: Pictures, window: int, sigma: float) -> tuple[Maps, Maps]:
+    """Likeness of brightness, and of contrast and shape together, in each window of pictures in [0, 1].
+
+    Brightness is compared as a ratio, so black must be 0.
+    """
+    side = min(window, *x.shape[2:])
+    kernel = _bell(side - (side + 1) % 2, sigma).to(x)
+    means = [_blur(a, kernel) for a in (x, y, x * x, y * y, x * y)]
+    mean_x, mean_y = means[0], means[1]
+    var_x, var_y, both = means[2] - mean_x**2, means[3] - mean_y**2, means[4] - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return light, (2 * both + c2) / (var_x + var_y + c2)
 
 
 def _bell(side: int, sigma: float) -> Float[Tensor, " k"]:

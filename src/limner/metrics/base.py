@@ -8,19 +8,105 @@ of a bootstrap bias Fréchet, kernel and nearest-neighbour scores alike.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+T = TypeVar("T")
 Features = Float[Tensor, "_ d"]
 Images = Float[Tensor, "n _ _ _"]
 NORMAL_95 = 1.960
+LONGEST = 64
+"""Longer side of the pictures that networks are trained on, in pixels."""
+SMALL = f"pixels, to at most {LONGEST} px, bilinear, antialiased"
+"""What scores of `small` pictures look at."""
 SPLITS = 8
 T_95 = 2.306
 """97.5 % quantile of Student's t with SPLITS degrees of freedom."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One set of images as scores see it.
+
+    features: (n, d)
+    images: uint8 (n, c, h, w), reduced to at most 64 pixels; None where no score asked for them
+    labels: class numbers (n,), what was asked for or what is known, -1 = unknown; None = there are none
+    answers: p(class) (n, k) by the extractor's own head; None where it has none
+    """
+
+    features: Float[Tensor, "n d"]
+    images: UInt8[Tensor, "n _ _ _"] | None = None
+    labels: Int[Tensor, " n"] | None = None
+    answers: Float[Tensor, "n k"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def rows(self, picked: Int[Tensor, " m"]) -> Seen:
+        """Some of them."""
+        parts = (None if t is None else t[picked] for t in (self.images, self.labels, self.answers))
+        return Seen(self.features[picked], *parts)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What a score may be computed from.
+
+    real: images that the model was not trained on
+    fake: as many generated ones
+    floor: two sets of real images, what would be `real` and `fake` of a perfect generator
+    train: the images that the model was trained on, all of them
+    rebuilt: some of the real images, and what the model's encoder and generator made of them
+    classes: how many the data has names of
+    made: what several scores share
+    """
+
+    real: Seen
+    fake: Seen
+    floor: tuple[Seen, Seen]
+    train: Seen | None = None
+    rebuilt: tuple[Images, Images] | None = None
+    classes: int = 0
+    made: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What the first score that needed it made."""
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A score of some sets, and what is needed to judge it.
+
+    value: the score
+    low: lower end of its 95 % interval
+    high: upper end
+    n: images of either kind
+    floor: the score of real against other real images
+    floor_n: images of either kind in the floor
+    p_value: chance of so high a score where real and generated are alike; None where it is no test
+    controls: further sets whose score is known to be good or bad, by name
+    verdict: what it says, in words, where it can be said
+    on: what was looked at where that is not the features, and what was done to its size: `pixels, as they are`
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    floor: float
+    floor_n: int
+    p_value: float | None = None
+    controls: tuple[tuple[str, float], ...] = ()
+    verdict: str = ""
+    on: str = ""
 
 
 class Extractor:
@@ -28,6 +114,8 @@ class Extractor:
 
     name: str
     """Short and readable: `in-domain`, `random`, the weights file's stem."""
+    resize: str = "as they are"
+    """What is done to the size of the images first, in words; the digest holds it too."""
 
     @property
     def digest(self) -> str:
@@ -37,6 +125,10 @@ class Extractor:
     def __call__(self, x: Images) -> Features:
         """Features of images in [-1, 1], float32, without gradient, on the device of the images."""
         raise NotImplementedError
+
+    def answers(self, features: Features) -> Float[Tensor, "_ k"] | None:
+        """p(class) as the network's own head reads its features; None where it has no head."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -51,9 +143,26 @@ class Metric:
     """What the score cannot leave; intervals are cut there."""
     quantile: ClassVar[float] = T_95
     """Half the width of an interval, in standard errors."""
+    wants: ClassVar[tuple[str, ...]] = ()
+    """What it needs beside features: `images`, `train`, `labels`, `answers`, `rebuilt`."""
+
+    def lacks(self, sets: Sets) -> str:
+        """Why it must be withheld, and which score to take instead; empty where it can be computed.
+
+        Called only where everything that it wants is there.
+        """
+        return ""
+
+    def score(self, sets: Sets) -> Reading:
+        """The score with its interval and floor."""
+        real, fake = sets.real.features, sets.fake.features
+        a, b = (side.features for side in sets.floor)
+        value = self(real, fake)
+        low, high = self.interval(real, fake, value)
+        return Reading(value, low, high, len(real), self(a, b), len(a))
 
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
-        """The score, computed in float64; the rows are independent samples."""
+        """The score, computed in float64; the rows are independent samples. What needs more has only `score`."""
         raise NotImplementedError
 
     def error(self, real: Features, fake: Features) -> float:
@@ -75,6 +184,19 @@ class Metric:
         reach = self.quantile * self.error(real, fake)
         low, high = self.bounds
         return max(low, value - reach), min(high, value + reach)
+
+
+def halves(n: int, seed: int = 0) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]:
+    """Two random sets of n // 2 row numbers that share none."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    return order[: n // 2], order[n // 2 : 2 * (n // 2)]
+
+
+def small(x: Images) -> UInt8[Tensor, "n _ _ _"]:
+    """Pictures in [-1, 1] as scores of pixels take them: bytes, of at most 64 pixels."""
+    from limner.metrics.inputs import at_most  # which knows images from here
+
+    return at_most(x.float(), LONGEST).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def double(features: Features) -> Features:

@@ -30,6 +30,7 @@ class RandomFeatures(Extractor):
     """
 
     seed: int = 0
+    resize = "to at most 32 px, bilinear, antialiased"
 
     @property
     def name(self) -> str:  # type: ignore[override]

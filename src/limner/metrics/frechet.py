@@ -17,7 +17,7 @@ from torch import Tensor
 
 from limner.core.errors import UserError
 from limner.core.spec import register
-from limner.metrics.base import NORMAL_95, Features, Metric, double
+from limner.metrics.base import NORMAL_95, Features, Metric, Sets, double
 
 Root = Float[Tensor, "_ d"]
 Mean = Float[Tensor, " d"]
@@ -34,6 +34,11 @@ class FrechetDistance(Metric):
     label: ClassVar[str] = "Fréchet distance"
     quantile: ClassVar[float] = NORMAL_95
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    def lacks(self, sets: Sets) -> str:
+        """Needs more images than features: a covariance of fewer is singular, and the bias outgrows the distance."""
+        n, d = sets.real.features.shape
+        return "" if n > d else f"{n:,} images are too few for a covariance of {d:,} features; read KernelDistance"
 
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
         """Squared distance, in squared feature units; each set needs two rows."""

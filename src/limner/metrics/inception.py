@@ -136,6 +136,8 @@ class Forked(Block):
 class Inception(nn.Module):
     """RGB in [-1, 1], any size → the 2,048 numbers of the last pool. State names are pt_inception-2015-12-05's."""
 
+    resize = "to 299 px, bilinear as TensorFlow 1 did it"
+
     def __init__(self) -> None:
         super().__init__()
         self.Conv2d_1a_3x3 = Unit(3, 32, 3, 2, pad=False)
@@ -160,6 +162,10 @@ class Inception(nn.Module):
                 x = F.max_pool2d(x, 3, 2)
             x = layer(x)
         return x.mean((2, 3))
+
+    def read(self, features: Tensor) -> Tensor:
+        """Class scores without their bias, as the Inception score takes them (torch-fidelity's `logits_unbiased`)."""
+        return features @ self.fc.weight.T
 
 
 def tensorflow_resize(x: Images, size: int) -> Images:

@@ -26,11 +26,10 @@ from limner.core.errors import UserError
 from limner.core.pixels import to_float
 from limner.core.rng import derived, generator
 from limner.data.images import Images as Data
-from limner.metrics.base import Extractor, Features, Images
+from limner.metrics.base import LONGEST, Extractor, Features, Images
 from limner.metrics.inputs import at_most, cache_folder, digest_of, three_channels
 
 VERSION = 1
-LONGEST = 64
 WIDTH = 64
 BATCH = 256
 PIXELS_SEEN = 100_000 * 28 * 28
@@ -73,6 +72,7 @@ class InDomain(Extractor):
     task: str
     accuracy: float
     name: str = "in-domain"
+    resize = f"to at most {LONGEST} px, bilinear, antialiased"
 
     @classmethod
     def of(cls, data: Data) -> InDomain:
@@ -113,6 +113,13 @@ class InDomain(Extractor):
         """Features of images in [-1, 1], float32 (n, 64)."""
         with torch.inference_mode():
             return self.trunk.to(x.device)(x.contiguous(memory_format=torch.channels_last))
+
+    def answers(self, features: Features) -> Float[Tensor, "_ k"] | None:
+        """p(class), where it was trained on classes."""
+        if self.task != "classes":
+            return None
+        with torch.inference_mode():
+            return self.trunk.head.to(features.device)(F.relu(features)).double().softmax(1)
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""

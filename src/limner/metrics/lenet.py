@@ -11,6 +11,8 @@ from limner.metrics.base import Images
 class LeNet5(nn.Module):
     """RGB or grey in [-1, 1], any size → 84 features; colours are averaged."""
 
+    resize = "to 32 px, bilinear"
+
     def __init__(self) -> None:
         super().__init__()
         self.convnet = nn.ModuleDict({"c1": nn.Conv2d(1, 6, 5), "c3": nn.Conv2d(6, 16, 5), "c5": nn.Conv2d(16, 120, 5)})
@@ -24,4 +26,8 @@ class LeNet5(nn.Module):
 
     def logits(self, x: Images) -> Tensor:
         """The ten digits."""
-        return self.fc["f7"](self(x))
+        return self.read(self(x))
+
+    def read(self, features: Tensor) -> Tensor:
+        """Class scores of features."""
+        return self.fc["f7"](features)

@@ -36,6 +36,8 @@ class Inverted(nn.Module):
 class MobileNetV2(nn.Module):
     """RGB in [-1, 1], any size → the 1,280 numbers of the last pool."""
 
+    resize = "to 224 px, bilinear, antialiased"
+
     mean: Tensor
     std: Tensor
 
@@ -58,4 +60,8 @@ class MobileNetV2(nn.Module):
 
     def logits(self, x: Images) -> Tensor:
         """The 1,000 ImageNet classes."""
-        return self.classifier(self(x))
+        return self.read(self(x))
+
+    def read(self, features: Tensor) -> Tensor:
+        """Class scores of features."""
+        return self.classifier(features)

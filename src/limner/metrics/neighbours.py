@@ -92,7 +92,7 @@ class Density(Neighbours):
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
         """0 or more; the real set needs more than k rows."""
         balls = _radii(real, self.k)
-        return sum(int((d <= balls).sum()) for d in _blocks(fake, real)) / (self.k * len(fake))
+        return sum(int((d <= balls).sum()) for d in squared_distances(fake, real)) / (self.k * len(fake))
 
     def error(self, real: Features, fake: Features) -> float:
         """Standard error from halves, in proportion to the density, which grows with n where the sets differ."""
@@ -115,7 +115,7 @@ class Coverage(Share):
 
     def __call__(self, real: Features, fake: Features, held_out: Features | None = None) -> float:
         """0 to 1; the real set needs more than k rows."""
-        nearest = torch.cat([d.amin(1) for d in _blocks(real, fake)])
+        nearest = torch.cat([d.amin(1) for d in squared_distances(real, fake)])
         return float((nearest <= _radii(real, self.k)).double().mean())
 
 
@@ -132,7 +132,8 @@ def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
     square = quantile**2
     middle = (share + square / (2 * n)) / (1 + square / n)
     reach = quantile / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # rounding must not put a share of 0 or 1 outside
+    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))
 
 
 def _spread(share: float, n: int) -> float:
@@ -142,17 +143,17 @@ def _spread(share: float, n: int) -> float:
 
 def _share_inside(points: Features, ground: Features, k: int) -> float:
     balls = _radii(ground, k)
-    return sum(int((d <= balls).any(1).sum()) for d in _blocks(points, ground)) / len(points)
+    return sum(int((d <= balls).any(1).sum()) for d in squared_distances(points, ground)) / len(points)
 
 
 def _radii(x: Features, k: int) -> Float[Tensor, " n"]:
     """Squared distance of every row to its k-th nearest other row."""
     if len(x) <= k:
         raise UserError(f"{len(x)} images are too few for neighbourhoods of {k}; ask for more with -n")
-    return torch.cat([d.topk(k, dim=1, largest=False).values[:, -1] for d in _blocks(x)])
+    return torch.cat([d.topk(k, dim=1, largest=False).values[:, -1] for d in squared_distances(x)])
 
 
-def _blocks(a: Features, b: Features | None = None) -> Iterator[Float[Tensor, "rows columns"]]:
+def squared_distances(a: Features, b: Features | None = None) -> Iterator[Float[Tensor, "rows columns"]]:
     """Squared distances of blocks of rows of a to all of b; without b to all of a, but infinite to itself.
 
     By the scalar product; what rounding leaves of the distance of equal points is set to 0.
@@ -162,11 +163,13 @@ def _blocks(a: Features, b: Features | None = None) -> Iterator[Float[Tensor, "r
     centre = b.mean(0)
     a, b = a - centre, b - centre
     norm_a, norm_b = a.square().sum(1), b.square().sum(1)
+    # below this a distance is what rounding left of 0
+    nothing = 1e-13 * (norm_a + norm_b.max())[:, None]
     step = rows_per_block(4 * len(b))
     for start in range(0, len(a), step):
-        scale = norm_a[start : start + step, None] + norm_b
-        d = torch.addmm(scale, a[start : start + step], b.T, alpha=-2)
-        d.masked_fill_(d < 1e-13 * scale, 0.0)
+        rows = slice(start, start + step)
+        d = torch.addmm(norm_b, a[rows], b.T, alpha=-2).add_(norm_a[rows, None])
+        d.masked_fill_(d < nothing[rows], 0.0)
         if within:
             d.diagonal(start).fill_(math.inf)
         yield d

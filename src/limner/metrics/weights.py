@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from limner.core.errors import UserError
 from limner.core.spec import register
@@ -21,7 +22,8 @@ from limner.metrics.lenet import LeNet5
 from limner.metrics.mobilenet import MobileNetV2
 
 Named = dict[str, Tensor]
-LAYOUTS: dict[str, Callable[[], nn.Module]] = {
+Known = Inception | MobileNetV2 | LeNet5
+LAYOUTS: dict[str, Callable[[], Known]] = {
     "FID's Inception v3 (pt_inception-2015-12-05)": Inception,
     "torchvision's MobileNetV2": MobileNetV2,
     "gan-metrics-pytorch's LeNet-5": LeNet5,
@@ -54,7 +56,7 @@ class WeightsFile(Extractor):
         return digest_of(f"{type(self.network).__name__}/1", [state[k] for k in sorted(state)])
 
     @cached_property
-    def network(self) -> nn.Module:
+    def network(self) -> Known:
         """The network, in evaluation mode. Raises UserError for a file that is missing, damaged or unknown."""
         weights = _read(Path(self.path))
         for make in LAYOUTS.values():
@@ -67,6 +69,16 @@ class WeightsFile(Extractor):
                 network.load_state_dict(given, strict=False)
                 return network.eval().requires_grad_(False)
         raise UserError(f"{self.path}: weights of no known network; there are {', '.join(LAYOUTS)}")
+
+    @property
+    def resize(self) -> str:  # type: ignore[override]
+        """The network's own."""
+        return self.network.resize
+
+    def answers(self, features: Features) -> Float[Tensor, "_ k"]:
+        """p(class) of the classes that the weights were trained on."""
+        with torch.inference_mode():
+            return self.network.to(features.device).read(features).double().softmax(1)
 
     def __call__(self, x: Images) -> Features:
         """Features of images in [-1, 1] of any size and channels, float32."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from limner.core.pixels import Bytes, Image
 from limner.core.rng import generator
@@ -58,6 +59,20 @@ class Subject:
             return np.stack([refitted(one, (image.height, image.width), image.channels, fit) for one in drawn])
 
         return pictures
+
+    def asked(self, n: int, seed: int) -> NDArray[np.int64] | None:
+        """The classes that the first n of its pictures were told, (n,); None where it is told none."""
+        if self.likeness is None or self.likeness.numbered:
+            return None
+        labels = self.likeness.labels(n, seed)
+        return None if labels is None else labels.astype(np.int64)
+
+    def rebuild(self, image: Image) -> Callable[[Bytes], Bytes] | None:
+        """What makes pictures of this shape again, where it has an encoder for them."""
+        model = self.likeness
+        if model is None or model.encoder is None or model.encoder.latent != model.generator.latent:
+            return None
+        return model.reconstruct if self.image == image else None
 
     def _sampled(self, n: int, seed: int) -> Draw:
         likeness = self.likeness
