@@ -12,8 +12,10 @@ import math
 from decimal import Decimal, localcontext
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
+
+Whole = NDArray[np.int64]
 
 SCALES = 96
 """Tables of each of the two shapes."""
@@ -28,9 +30,9 @@ UNIT = 1 << 12
 WIDEST = 512
 
 
-def scale(index: int | NDArray[np.int64]) -> Float[np.ndarray, "..."]:
+def scale(table: int) -> float:
     """The scale of a table: mean size of a Laplace variable, standard deviation of a Gaussian one."""
-    return np.exp2(np.asarray(index) % SCALES / PER_OCTAVE + LOWEST)
+    return 2.0 ** (table % SCALES / PER_OCTAVE + LOWEST)
 
 
 def reach(table: int) -> int:
@@ -60,7 +62,7 @@ def cost(table: int) -> Float[np.ndarray, " k"]:
 
 
 @functools.cache
-def borders() -> Int[np.ndarray, " k"]:
+def borders() -> Whole:
     """Scales in fixed point from which on the next table is nearer, in the sense of ratios."""
     with localcontext() as context:
         context.prec = 30
@@ -68,17 +70,31 @@ def borders() -> Int[np.ndarray, " k"]:
         return np.array([int((Decimal(2).ln() * e).exp() * UNIT) for e in halfway], np.int64)
 
 
-def nearest(fixed: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
+def nearest(fixed: Whole) -> Whole:
     """Scales in fixed point → the number of the Laplace table of about that scale."""
     return np.searchsorted(borders(), fixed, side="right").astype(np.int64)
 
 
-def gamma_bits(past: Int[np.ndarray, " n"]) -> float:
+@functools.cache
+def flag_counts(level: int) -> tuple[int, int]:
+    """How often, of TOTAL, a flag is down and up: up in a share of 2^(-(level + 1) / 4), level 0 to 63."""
+    with localcontext() as context:
+        context.prec = 30
+        up = max(1, int(TOTAL * (Decimal(2).ln() * -(Decimal(level + 1) / 4)).exp()))
+    return TOTAL - up, up
+
+
+def flag_level(up: float) -> int:
+    """The level whose share is nearest to this one, in the sense of ratios."""
+    return min(max(round(-4 * math.log2(max(up, 2**-17))) - 1, 0), 63)
+
+
+def gamma_bits(past: Whole) -> float:
     """Bits of what follows escapes: a sign each, and Elias's gamma code of how far past the table, from 1 on."""
     return float(sum(2 * int(p).bit_length() for p in past))
 
 
-def ideal_bits(symbols: Int[np.ndarray, " n"], tables: Int[np.ndarray, " n"]) -> float:
+def ideal_bits(symbols: Whole, tables: Whole) -> float:
     """The ideal code length of numbers, each under its table, in bits."""
     total = 0.0
     for table in np.unique(tables).tolist():
@@ -89,7 +105,7 @@ def ideal_bits(symbols: Int[np.ndarray, " n"], tables: Int[np.ndarray, " n"]) ->
     return total
 
 
-def fitted(symbols: Int[np.ndarray, " n"]) -> int:
+def fitted(symbols: Whole) -> int:
     """The table, of all, under which these numbers are shortest; of each shape those near the matching scale."""
     if not len(symbols):
         return LAPLACE
