@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib", "PIL", "rich")
-VERBS = ("check", "train", "sample", "dream", "invert", "restore", "translate")
+VERBS = ("check", "train", "sample", "dream", "invert", "restore", "translate", "compress", "decompress")
 VERBS += ("evaluate", "baseline", "verify", "list")
 
 

@@ -16,6 +16,7 @@ import click
 from limner import __version__
 from limner.cli.baseline import baseline
 from limner.cli.check import check
+from limner.cli.compress import compress, decompress
 from limner.cli.dream import dream
 from limner.cli.evaluate import evaluate
 from limner.cli.invert import invert
@@ -57,7 +58,8 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, dream, invert, restore, translate, evaluate, baseline, verify, listing):
+VERBS = (check, train, sample, dream, invert, restore, compress, decompress, translate, evaluate, baseline)
+for _verb in (*VERBS, verify, listing):
     app.add_command(_verb)
 
 

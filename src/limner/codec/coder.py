@@ -7,6 +7,7 @@ written together. A number beyond its table's reach is an escape there, and foll
 from __future__ import annotations
 
 import functools
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -118,10 +119,10 @@ class Reader:
 def library() -> Any:
     """The streams of constriction. Raises UserError where it is not installed."""
     try:
-        import constriction
+        module: Any = import_module("constriction")
     except ImportError:
         raise UserError("compressing needs the package constriction: pip install 'limner[codec]'") from None
-    return constriction.stream
+    return module.stream
 
 
 @functools.cache

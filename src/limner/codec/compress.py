@@ -88,7 +88,8 @@ def compress(
     if not shapes:
         raise UserError("there are no pictures to compress")
     z = np.concatenate(parts)
-    candidates = [_packed(likeness, scheme, z, shapes, listed if names else []) for scheme in _schemes(likeness, z, step)]
+    listed = listed if names else []
+    candidates = [_packed(likeness, scheme, z, shapes, listed) for scheme in _schemes(likeness, z, step)]
     return min(candidates, key=lambda made: len(made.content))
 
 
@@ -101,8 +102,8 @@ def decompress(likeness: Likeness, content: bytes) -> list[Restored]:
     counts = [math.prod(tiled(shape, image)) for shape in parts.shapes]
     tiles = decoded(likeness, scheme.real(scheme.read(sum(counts), Reader(parts.coded))))
     names = parts.names or tuple(f"{number:06d}.png" for number in range(len(counts)))
-    split = np.split(tiles, np.cumsum(counts)[:-1])
-    return [Restored(*row) for row in zip(names, map(lambda t, s: joined(t, s, image), split, parts.shapes), strict=True)]
+    rows = zip(names, np.split(tiles, np.cumsum(counts)[:-1]), parts.shapes, strict=True)
+    return [Restored(name, joined(own, shape, image)) for name, own, shape in rows]
 
 
 def digest(likeness: Likeness) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,4 +111,4 @@ def unpack_rows(content: bytes, count: int) -> list[NDArray[np.int64]]:
     read = Bytes(zlib.decompress(content[1:]) if content[0] else content[1:])
     sizes = [read.number() for _ in range(count)]
     ends = np.cumsum([0, *sizes]) * 2
-    return [np.frombuffer(read.rest[a:b], "<i2").astype(np.int64) for a, b in zip(ends, ends[1:], strict=False)]
+    return [np.frombuffer(read.rest[a:b], "<i2").astype(np.int64) for a, b in pairwise(ends)]

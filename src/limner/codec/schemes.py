@@ -205,7 +205,7 @@ def exponent(steps: Real) -> Whole:
 
 def step_of(exponents: Whole) -> Real:
     """The steps of exponents."""
-    return np.exp2(exponents / FINE)
+    return np.asarray(np.exp2(exponents / FINE), np.float64)
 
 
 def _rounded(z: Real) -> Whole:

@@ -128,5 +128,5 @@ def _laplace(width: Decimal, most: int) -> list[Decimal]:
 def _gauss(width: Decimal, most: int) -> list[Decimal]:
     """p(1), …, p(most) of a bell at whole numbers; what is beyond is the next few."""
     right = [(-Decimal(k * k) / (2 * width * width)).exp() for k in range(1, most + 65)]
-    total = 1 + 2 * sum(right)
-    return [p / total for p in right[:most]] + [2 * sum(right[most:]) / total]
+    total = 1 + 2 * sum(right, Decimal(0))
+    return [p / total for p in right[:most]] + [2 * sum(right[most:], Decimal(0)) / total]

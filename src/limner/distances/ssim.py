@@ -28,16 +28,55 @@ class SSIM(Distance):
 
     def __call__(self, x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
         # brightness is compared as a ratio, so black must be 0
-        x, y = (x.float() + 1) / 2, (y.float() + 1) / 2
-        side = min(self.window, *x.shape[2:])
-        kernel = _bell(side - (side + 1) % 2, self.sigma).to(x)
-        means = [_blur(a, kernel) for a in (x, y, x * x, y * y, x * y)]
-        mean_x, mean_y = means[0], means[1]
-        var_x, var_y, both = means[2] - mean_x**2, means[3] - mean_y**2, means[4] - mean_x * mean_y
-        c1, c2 = 0.01**2, 0.03**2
-        light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-        shape = (2 * both + c2) / (var_x + var_y + c2)
+        light, shape = _compared((x.float() + 1) / 2, (y.float() + 1) / 2, self.window, self.sigma)
         return 1 - (light * shape).flatten(1).mean(1)
+
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the scales, fine to coarse (Wang, Simoncelli & Bovik 2003, section 3.2)."""
+
+
+@register
+@dataclass(frozen=True)
+class MultiScaleSSIM(Distance):
+    """One minus the similarity of shapes at several scales, 0 to 1 (Wang, Simoncelli & Bovik 2003, eq. 7).
+
+    Small pictures have as few scales as their size leaves room for the window in, with the weights of those scales.
+
+    window: side of the Gaussian window in pixels; smaller ones leave small pictures more scales
+    sigma: standard deviation of that window in pixels
+    """
+
+    window: int = 11
+    sigma: float = 1.5
+
+    def __call__(self, x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
+        x, y = (x.float() + 1) / 2, (y.float() + 1) / 2
+        weights = WEIGHTS[: self.scales(min(x.shape[2:]))]
+        alike = torch.ones(len(x), device=x.device)
+        for scale, weight in enumerate(weights, 1):
+            light, shape = _compared(x, y, self.window, self.sigma)
+            here = light * shape if scale == len(weights) else shape
+            # shapes that oppose each other have no fractional power
+            alike = alike * here.flatten(1).mean(1).clamp_min(1e-6) ** (weight / sum(weights))
+            x, y = (F.avg_pool2d(a, 2) if min(a.shape[2:]) > 1 else a for a in (x, y))
+        return 1 - alike
+
+    def scales(self, side: int) -> int:
+        """How many scales pictures with this shorter side have."""
+        return next((k for k in range(len(WEIGHTS), 1, -1) if side >> (k - 1) >= self.window), 1)
+
+
+def _compared(x: Pictures, y: Pictures, window: int, sigma: float) -> tuple[Tensor, Tensor]:
+    """How alike brightness is, and contrast with shape, in each window (Wang et al. 2004, eqs. 6, 9, 10)."""
+    side = min(window, *x.shape[2:])
+    kernel = _bell(side - (side + 1) % 2, sigma).to(x)
+    means = [_blur(a, kernel) for a in (x, y, x * x, y * y, x * y)]
+    mean_x, mean_y = means[0], means[1]
+    var_x, var_y, both = means[2] - mean_x**2, means[3] - mean_y**2, means[4] - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    light = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return light, (2 * both + c2) / (var_x + var_y + c2)
 
 
 def _bell(side: int, sigma: float) -> Float[Tensor, " k"]:

@@ -115,7 +115,7 @@ def cosines(channels: int, side: int) -> Float[Tensor, "d d"]:
     Over three colours it is brightness and two differences of colour, which are put two waves later.
     """
     matrix = reduce(torch.kron, [cosine(channels), cosine(side), cosine(side)])
-    colour, row, column = (n.flatten() for n in torch.meshgrid(*map(torch.arange, (channels, side, side)), indexing="ij"))
+    colour, row, column = torch.cartesian_prod(*map(torch.arange, (channels, side, side))).T
     return matrix[torch.argsort(row + column + 2 * (colour > 0), stable=True)].float()
 
 

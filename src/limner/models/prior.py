@@ -1,8 +1,8 @@
 """How likely the numbers of a grid are: Laplace variables whose scale follows the sizes of those told before.
 
-Where pictures are busy, numbers are large: the scale of each is a weighted sum of the sizes of its causal neighbours (an
-ARCH model, Engle 1982, in two dimensions), and its middle one of the same wave's neighbours. Trained in floating point;
-used in whole numbers, so that decoding never hangs on how a machine rounds.
+Where pictures are busy, numbers are large: the scale of each is a weighted sum of the sizes of its causal neighbours
+(an ARCH model, Engle 1982, in two dimensions), and its middle one of the same wave's neighbours. Trained in floating
+point; used in whole numbers, so that decoding never hangs on how a machine rounds.
 """
 
 from __future__ import annotations
