@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ ROWS = 1 << 15
 """Numbers in a scheme's own rows stay below this in size."""
 
 
+@runtime_checkable
 class Scheme(Protocol):
     """Codes (n, d) ↔ whole numbers (n, d) ↔ a stream."""
 
@@ -176,7 +177,7 @@ class Grid:
         return _rounded(z / float(self.step))
 
     def real(self, q: Whole) -> Real:
-        return q * float(self.step)
+        return q.astype(np.float64) * float(self.step)
 
     def write(self, q: Whole, to: Writer) -> None:
         for rows in blocks(len(q)):
@@ -203,9 +204,9 @@ def exponent(steps: Real) -> Whole:
     return np.rint(FINE * np.log2(np.maximum(steps, 1e-30))).astype(np.int64).clip(-128, 127)
 
 
-def step_of(exponents: Whole) -> Real:
+def step_of(exponents: Whole) -> Any:
     """The steps of exponents."""
-    return np.asarray(np.exp2(exponents / FINE), np.float64)
+    return np.exp2(exponents / FINE)
 
 
 def _rounded(z: Real) -> Whole:

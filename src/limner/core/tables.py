@@ -23,7 +23,7 @@ TABLES = 2 * SCALES
 LAPLACE, GAUSS = 0, SCALES
 """Number of the first table of a shape."""
 PER_OCTAVE, LOWEST = 8, -4
-TOTAL = 1 << 20
+TOTAL = 1 << 22
 """Sum of a table's integers."""
 UNIT = 1 << 12
 """Scales in fixed point are multiples of 1 / UNIT."""
@@ -38,7 +38,8 @@ def scale(table: int) -> float:
 def reach(table: int) -> int:
     """The largest number that the table has; all from minus that on are in it."""
     octave = table % SCALES // PER_OCTAVE + LOWEST + 1
-    return min(WIDEST, max(2, 10 << octave if octave > 0 else -(-10 >> -octave)))
+    scales = 10 if table < SCALES else 6
+    return min(WIDEST, max(2, scales << octave if octave > 0 else -(-scales >> -octave)))
 
 
 @functools.cache
@@ -49,8 +50,8 @@ def counts(table: int) -> tuple[int, ...]:
         context.prec = 30
         width = (Decimal(2).ln() * (Decimal(table % SCALES) / PER_OCTAVE + LOWEST)).exp()
         sides = _laplace(width, most) if table < SCALES else _gauss(width, most)
-        right = [max(1, int(p * TOTAL)) for p in sides[:-1]]
-        escape = max(1, int(sides[-1] * TOTAL))
+        right = [max(1, round(p * TOTAL)) for p in sides[:-1]]
+        escape = max(1, round(sides[-1] * TOTAL))
     middle = TOTAL - 2 * sum(right) - escape
     return (*reversed(right), middle, *right, escape)
 
@@ -109,12 +110,15 @@ def fitted(symbols: Whole) -> int:
     """The table, of all, under which these numbers are shortest; of each shape those near the matching scale."""
     if not len(symbols):
         return LAPLACE
-    size = float(np.abs(symbols).mean())
-    spread = math.sqrt(float(np.square(symbols.astype(np.float64)).mean()))
+    size = max(float(np.abs(symbols).mean()), 1e-9)
+    square = max(float(np.square(symbols.astype(np.float64)).mean()), 1e-9)
+    # moments of whole numbers: below a third of a step hardly any is not 0
+    laplace = 1 / (2 * math.asinh(1 / (2 * size)))
+    gauss = math.sqrt(square) if square > 0.2 else 1 / math.sqrt(2 * math.log(2 / square))
     near: set[int] = set()
-    for first, wide in ((LAPLACE, size), (GAUSS, spread)):
-        index = round(PER_OCTAVE * (math.log2(max(wide, 1 / 64)) - LOWEST))
-        near |= {first + min(max(index + by, 0), SCALES - 1) for by in range(-6, 7)}
+    for first, wide in ((LAPLACE, laplace), (GAUSS, gauss)):
+        index = round(PER_OCTAVE * (math.log2(wide) - LOWEST))
+        near |= {first + min(max(index + by, 0), SCALES - 1) for by in range(-3, 4)}
     return min(sorted(near), key=lambda t: ideal_bits(symbols, np.full(len(symbols), t)))
 
 
