@@ -132,7 +132,7 @@ def test_grey_pictures_in_a_colour_model_stay_grey_and_colours_in_a_grey_one_are
     assert shape == (9, 9, 1) and np.array_equal(joined(tiles, shape, COLOUR), grey.colours)
     assert cut(Whole("g", grey.colours.repeat(3, 2)), GREY)[0] == (9, 9, 1)
     coloured = grey.colours.repeat(3, 2) // np.array([1, 2, 3], np.uint8)
-    with pytest.raises(UserError, match="rose.png has colours and the model is grey"):
+    with pytest.raises(UserError, match=r"rose\.png has colours and the model is grey"):
         cut(Whole("rose.png", coloured), GREY)
 
 
@@ -207,7 +207,7 @@ def test_another_model_and_no_encoder_and_broken_weights() -> None:
     with pytest.raises(UserError, match="no pictures"):
         compress(likeness, [])
     likeness.nets["encoder"].gain *= float("nan")
-    with pytest.raises(UserError, match="0.png: the model's code of it is not finite"):
+    with pytest.raises(UserError, match=r"0\.png: the model's code of it is not finite"):
         compress(likeness, pictures(3))
 
 

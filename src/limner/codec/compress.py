@@ -9,7 +9,6 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import torch
@@ -34,8 +33,6 @@ PITCH = 0.05
 """How much a step of one number changes the picture at step 1: root mean square, in the [-1, 1] range."""
 PROBES = 16
 """Codes by which the generator's slopes are measured."""
-PER_STEP = 64
-"""Steps are told as multiples of 1 / PER_STEP."""
 Codes = NDArray[np.float64]
 Tick = Callable[[int], None]
 
@@ -147,7 +144,7 @@ def _schemes(likeness: Likeness, z: Codes, step: float) -> list[Scheme]:
     """The ways to code that may be the shortest."""
     latent, prior = likeness.generator.latent, likeness.nets.get("prior")
     if isinstance(latent, Quantised) and isinstance(prior, CodePrior):
-        return [Grid(prior, Fraction(max(1, round(step * PER_STEP)), PER_STEP))]
+        return [Grid.at(step, prior)]
     if isinstance(latent, Sparse):
         size = step * PITCH / _slope(likeness, z)
         return [Spikes.fitted(z, size, own) for own in (False, True)]

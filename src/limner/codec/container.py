@@ -1,6 +1,7 @@
 """A .limn file: what it is, of which model, which pictures, how their codes are coded, the coded codes, a checksum.
 
-    LIMN 1 | digest of the model (8) | pictures: how many, shapes, names | scheme | its numbers | coded codes | CRC-32
+    LIMN 1 | digest of the model (8) | scheme (1) | pictures: how many, shapes, names | the scheme's own numbers |
+    coded codes | CRC-32 (4)
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Parts:
     digest: of the networks that decode it, 16 hexadecimal digits
     shapes: of the pictures, in order
     names: of the pictures, or none at all
-    scheme: how codes are coded
+    scheme: how codes are coded, a letter
     told: the scheme's own numbers
     coded: the codes
     """
@@ -46,9 +47,8 @@ def pack(parts: Parts) -> bytes:
     alike = len(set(parts.shapes)) == 1
     numbers = [len(parts.shapes), int(alike), *(v for s in (parts.shapes[:1] if alike else parts.shapes) for v in s)]
     names = zlib.compress("\n".join(parts.names).encode(), 9) if parts.names else b""
-    scheme = parts.scheme.encode()
-    body = MAGIC + bytes.fromhex(parts.digest) + b"".join(map(varint, numbers))
-    body += b"".join(varint(len(part)) + part for part in (names, scheme, parts.told)) + parts.coded
+    body = MAGIC + bytes.fromhex(parts.digest) + parts.scheme.encode() + b"".join(map(varint, numbers))
+    body += b"".join(varint(len(part)) + part for part in (names, parts.told)) + parts.coded
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
@@ -61,13 +61,13 @@ def unpack(content: bytes) -> Parts:
     body, checksum = content[:-4], content[-4:]
     if len(content) < len(MAGIC) + 16 or zlib.crc32(body).to_bytes(4, "little") != checksum:
         raise UserError(f"the file is damaged or cut short: its checksum is not that of its content; {ADVICE}")
-    bytes_ = Bytes(body[len(MAGIC) + 8 :])
+    digest, scheme, bytes_ = body[len(MAGIC) :][:8], chr(body[len(MAGIC) + 8]), Bytes(body[len(MAGIC) + 9 :])
     count, alike = bytes_.number(), bytes_.number()
     shapes = [(bytes_.number(), bytes_.number(), bytes_.number()) for _ in range(1 if alike else count)]
-    names, scheme, told = (bytes_.string() for _ in range(3))
+    names, told = bytes_.string(), bytes_.string()
     listed = tuple(zlib.decompress(names).decode().split("\n")) if names else ()
     whole = tuple(shapes * count if alike else shapes)
-    return Parts(body[len(MAGIC) : len(MAGIC) + 8].hex(), whole, listed, scheme.decode(), told, bytes_.rest)
+    return Parts(digest.hex(), whole, listed, scheme, told, bytes_.rest)
 
 
 class Bytes:

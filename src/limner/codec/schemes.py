@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.codec.coder import Reader, Writer
-from limner.codec.container import pack_rows, unpack_rows
+from limner.codec.container import Bytes, pack_rows, unpack_rows, varint
 from limner.core import tables as book
 from limner.models.base import CodePrior
 
@@ -26,6 +26,8 @@ BLOCK = 256
 """Codes whose numbers are told together."""
 FINE = 4
 """Steps of quantisers to an octave."""
+PER_STEP = 64
+"""Steps of grids are told as multiples of 1 / PER_STEP."""
 ROWS = 1 << 15
 """Numbers in a scheme's own rows stay below this in size."""
 
@@ -57,7 +59,7 @@ class Vector:
     exponents: Whole
     middles: Whole
     tables: Whole
-    name: ClassVar[str] = "vector"
+    name: ClassVar[str] = "v"
 
     @classmethod
     def fitted(cls, z: Real, steps: Real) -> Vector:
@@ -108,7 +110,7 @@ class Spikes:
     levels: Whole
     middle: int
     table: int
-    name: ClassVar[str] = "spikes"
+    name: ClassVar[str] = "s"
 
     @classmethod
     def fitted(cls, z: Real, step: float, own: bool) -> Spikes:
@@ -157,21 +159,25 @@ class Grid:
     """Numbers under the model's own prior, turn after turn.
 
     prior: what says their tables
-    step: of the quantiser, as a multiple of that which rounds to whole numbers
+    step: of the quantiser, as a multiple of that which rounds to whole numbers; told in parts of 1 / PER_STEP
     """
 
     prior: CodePrior
     step: Fraction
-    name: ClassVar[str] = "grid"
+    name: ClassVar[str] = "g"
 
     def told(self) -> bytes:
-        return pack_rows([np.array([self.step.numerator, self.step.denominator])])
+        return varint(int(self.step * PER_STEP))
 
     @classmethod
     def of(cls, told: bytes, prior: CodePrior) -> Grid:
         """The scheme that said this."""
-        above, below = unpack_rows(told, 1)[0].tolist()
-        return cls(prior, Fraction(above, below))
+        return cls.at(Bytes(told).number() / PER_STEP, prior)
+
+    @classmethod
+    def at(cls, step: float, prior: CodePrior) -> Grid:
+        """The scheme of the step nearest to this."""
+        return cls(prior, Fraction(max(1, round(step * PER_STEP)), PER_STEP))
 
     def whole(self, z: Real) -> Whole:
         return _rounded(z / float(self.step))
