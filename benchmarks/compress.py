@@ -1,7 +1,7 @@
 """A learned codec beside JPEG, WebP, AVIF and PNG on held-out pictures: bytes, PSNR and MS-SSIM.
 
     python benchmarks/compress.py digits flowers --for 25m
-    python benchmarks/compress.py flowers --model runs/compress/flowers --pictures 200
+    python benchmarks/compress.py digits --model runs/compress/digits --also runs/vae --pictures 150
 
 Bytes are counted three ways. `file`: a file for each picture. `payload`: the same without what is alike in every file
 or says what file it is: of JPEG the scan alone, with the standard tables; of WebP all after the frame header (30 bytes
@@ -39,7 +39,7 @@ Pictures = np.ndarray
 """uint8 (n, h, w, c)."""
 COUNTED = ("file", "payload", "album")
 STEPS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-QUALITIES = (0, 2, 5, 8, 12, 17, 23, 30, 40, 50, 60, 70, 80, 90, 95)
+QUALITIES = (0, 2, 5, 10, 15, 22, 30, 40, 55, 70, 85, 95)
 
 
 @dataclass(frozen=True)
@@ -151,15 +151,17 @@ def at(points: list[Point], counted: str, size: float, what: str = "psnr") -> fl
 def tables(name: str, curves: dict[str, list[Point]], x: Pictures) -> None:
     """Our points, and how many dB they are above the others at equal bytes."""
     print(f"\n{name}: {len(x)} held-out pictures of {x.shape[1]}×{x.shape[2]}\n")
-    rivals = [kind for kind in curves if kind != "ours"]
+    rivals = [kind for kind in curves if kind in RIVALS]
     for counted in COUNTED:
         print(f"\nCounted by {counted}. Bytes a picture; in brackets ours less theirs, in dB.\n")
-        heads = ["step", "bytes", "bits a pixel", "PSNR", "MS-SSIM", *(f"{kind} PSNR, MS-SSIM" for kind in rivals)]
+        theirs = [f"{kind} PSNR, MS-SSIM" for kind in rivals]
+        heads = ["model, step", "bytes", "bits a pixel", "PSNR", "MS-SSIM", *theirs]
         print(f"| {' | '.join(heads)} |\n{'| --- ' * len(heads)}|")
-        for p in (p for p in curves["ours"] if p.counted == counted):
+        own = [(kind, p) for kind, points in curves.items() if kind not in RIVALS for p in points]
+        for kind, p in ((kind, p) for kind, p in own if p.counted == counted):
             bits = 8 * p.size / (x.shape[1] * x.shape[2])
-            row = [p.setting, f"{p.size:.0f}", f"{bits:.2f}", f"{p.psnr:.2f}", f"{p.ssim:.4f}"]
-            print(f"| {' | '.join(row + [against(p, curves[kind]) for kind in rivals])} |")
+            row = [f"{kind}, {p.setting}", f"{p.size:.0f}", f"{bits:.2f}", f"{p.psnr:.2f}", f"{p.ssim:.4f}"]
+            print(f"| {' | '.join(row + [against(p, curves[rival]) for rival in rivals])} |")
     print("\nWithout loss, a file each / an album: ", end="")
     for kind, options in LOSSLESS.items():
         each = mean(len(coded(one, kind, **options)[0]) for one in x[:60])
@@ -187,7 +189,7 @@ def draw_curves(curves: dict[str, list[Point]], path: Path) -> None:
     for axis, counted in zip(axes, COUNTED, strict=True):
         for kind, points in curves.items():
             curve = sorted((p.size, p.psnr) for p in points if p.counted == counted)
-            axis.plot(*zip(*curve, strict=True), "o-", markersize=3, lw=2.2 if kind == "ours" else 1.2, label=kind)
+            axis.plot(*zip(*curve, strict=True), "o-", markersize=3, lw=1.2 if kind in RIVALS else 2.2, label=kind)
         axis.set(xscale="log", xlabel="bytes a picture", title=counted)
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_major_formatter("{x:.0f}")
@@ -234,6 +236,7 @@ def main() -> None:
     parser.add_argument("--work", default="runs/compress", help="folder for runs and pictures")
     parser.add_argument("--for", dest="span", default="25m", help="training time")
     parser.add_argument("--model", default="", help="a run that is there already, for one task")
+    parser.add_argument("--also", action="append", default=[], help="another model to put beside it")
     parser.add_argument("--pictures", type=int, default=300, help="to test on")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -248,7 +251,8 @@ def main() -> None:
         x = np.ascontiguousarray(images.pixels[rows])
         # in any order, so that the first sixty are like all
         x = x[np.random.default_rng(arguments.seed).permutation(len(x))]
-        curves = {"ours": ours(likeness, x)} | {kind: rival(kind, x) for kind in RIVALS}
+        own = {str(model.header["recipe"]): ours(model, x) for model in (likeness, *map(load, arguments.also))}
+        curves = own | {kind: rival(kind, x) for kind in RIVALS}
         tables(name, curves, x)
         draw_curves(curves, work / f"{name}-curves.png")
         print("\n" + draw_sheet(likeness, x[:10], 4.0, work / f"{name}-sheet.png"))
