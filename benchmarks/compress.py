@@ -131,9 +131,9 @@ def ours(likeness: Likeness, x: Pictures) -> list[Point]:
     points: list[Point] = []
     wholes = [Whole(f"{k}", one) for k, one in enumerate(x)]
     for step in STEPS:
-        made = compress(likeness, wholes, step, names=False)
-        again = np.stack([one.pixels for one in decompress(likeness, made.content)])
-        single = mean(len(compress(likeness, [one], step, names=False).content) for one in wholes[:20])
+        made = compress(likeness.nets, wholes, step, names=False)
+        again = np.stack([one.pixels for one in decompress(likeness.nets, made.content)])
+        single = mean(len(compress(likeness.nets, [one], step, names=False).content) for one in wholes[:20])
         sizes = {"file": single, "payload": made.payload / len(x), "album": len(made.content) / len(x)}
         points += [point(f"{step:g}", counted, size, x, again) for counted, size in sizes.items()]
     return points
@@ -203,8 +203,8 @@ def draw_curves(curves: dict[str, list[Point]], path: Path) -> None:
 
 def draw_sheet(likeness: Likeness, x: Pictures, step: float, path: Path) -> str:
     """Pictures, and under them ours, WebP and JPEG at as nearly equal payloads as their qualities allow."""
-    made = compress(likeness, [Whole(f"{k}", one) for k, one in enumerate(x)], step, names=False)
-    rows, told = [x, np.stack([one.pixels for one in decompress(likeness, made.content)])], []
+    made = compress(likeness.nets, [Whole(f"{k}", one) for k, one in enumerate(x)], step, names=False)
+    rows, told = [x, np.stack([one.pixels for one in decompress(likeness.nets, made.content)])], []
     size = made.payload / len(x)
     told.append(f"ours {size:.0f}")
     for kind in ("WEBP", "JPEG"):

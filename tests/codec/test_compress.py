@@ -68,12 +68,12 @@ def scheme_of(kind: str) -> type:
 @pytest.mark.parametrize("step", [0.5, 1.0, 3.0])
 def test_what_comes_out_is_the_models_picture_of_the_whole_numbers(kind: str, step: float) -> None:
     likeness = model(kind)
-    made = compress(likeness, pictures(20, likeness.image), step)
-    answers = decompress(likeness, made.content)
+    made = compress(likeness.nets, pictures(20, likeness.image), step)
+    answers = decompress(likeness.nets, made.content)
     assert [a.name for a in answers] == [f"{k}.png" for k in range(20)]
     scheme = _scheme(likeness, made.content)
     assert type(scheme) is scheme_of(kind)
-    expected = decoded(likeness, scheme.real(made.codes))
+    expected = decoded(likeness.generator, scheme.real(made.codes))
     assert all(np.array_equal(a.pixels, x) for a, x in zip(answers, expected, strict=True))
     assert made.payload <= 1.01 * made.ideal + 4, "the coder wastes no more than a hundredth"
 
@@ -82,26 +82,26 @@ def test_what_comes_out_is_the_models_picture_of_the_whole_numbers(kind: str, st
 def test_neither_bytes_nor_colours_hang_on_the_pictures_beside(kind: str) -> None:
     likeness = model(kind)
     some = pictures(9, likeness.image)
-    together = compress(likeness, some, names=False)
+    together = compress(likeness.nets, some, names=False)
     scheme = _scheme(likeness, together.content)
     for k, whole in enumerate(some):
         z = _exact(likeness, whole)
         assert np.array_equal(scheme.whole(z), together.codes[k : k + 1])
-    assert compress(likeness, some, names=False).content == together.content
-    alone = decoded(likeness, scheme.real(together.codes[4:5]))
-    assert np.array_equal(decompress(likeness, together.content)[4].pixels, alone[0])
+    assert compress(likeness.nets, some, names=False).content == together.content
+    alone = decoded(likeness.generator, scheme.real(together.codes[4:5]))
+    assert np.array_equal(decompress(likeness.nets, together.content)[4].pixels, alone[0])
 
 
 def test_more_than_a_block_of_pictures() -> None:
     likeness = model("grid")
-    made = compress(likeness, pictures(300), step=4, names=False)
-    assert len(decompress(likeness, made.content)) == 300
+    made = compress(likeness.nets, pictures(300), step=4, names=False)
+    assert len(decompress(likeness.nets, made.content)) == 300
 
 
 @KINDS
 def test_coarser_is_smaller(kind: str) -> None:
     likeness = model(kind)
-    sizes = [compress(likeness, pictures(20, likeness.image), step).payload for step in (0.25, 1.0, 4.0)]
+    sizes = [compress(likeness.nets, pictures(20, likeness.image), step).payload for step in (0.25, 1.0, 4.0)]
     assert sizes[0] > sizes[1] > sizes[2]
 
 
@@ -110,9 +110,9 @@ def test_pictures_of_other_sizes_come_back_in_theirs() -> None:
     rng = np.random.default_rng(0)
     sizes = [(16, 24), (1, 1), (40, 24), (17, 60)]
     some = [Whole(f"{h}x{w}.png", rng.integers(0, 256, (h, w, 3), np.uint8)) for h, w in sizes]
-    made = compress(likeness, some)
+    made = compress(likeness.nets, some)
     assert len(made.codes) == 1 + 1 + 3 + 2 * 3
-    assert [a.pixels.shape for a in decompress(likeness, made.content)] == [(h, w, 3) for h, w in sizes]
+    assert [a.pixels.shape for a in decompress(likeness.nets, made.content)] == [(h, w, 3) for h, w in sizes]
 
 
 @pytest.mark.parametrize("image", [GREY, COLOUR, Image(2, 8, 8), Image(4, 8, 8)], ids=str)
@@ -154,7 +154,7 @@ def test_bits_that_are_trained_are_bits_that_are_written() -> None:
     likeness = model("colour grid")
     prior = likeness.nets["prior"]
     prior.floor.data += 2  # so wide that no number is one that tables do not tell apart
-    made = compress(likeness, pictures(30, COLOUR), 1.5, names=False)
+    made = compress(likeness.nets, pictures(30, COLOUR), 1.5, names=False)
     q = torch.from_numpy(made.codes).float()
     trained = prior.bits(q, q, 1.5).sum().item() / 8
     assert made.ideal == pytest.approx(trained, rel=0.003)
@@ -193,33 +193,34 @@ def test_steps_follow_what_a_number_does_to_the_picture() -> None:
     with torch.no_grad():
         codes = torch.eye(3)
         change = (pca(codes * 0.01) - pca(codes * 0)).square().flatten(1).mean(1).sqrt() / 0.01
-    np.testing.assert_allclose(slopes(Likeness({"generator": pca}), z), change.numpy(), rtol=1e-3)
+    np.testing.assert_allclose(slopes(pca, z), change.numpy(), rtol=1e-3)
 
 
 def test_another_model_and_no_encoder_and_broken_weights() -> None:
     likeness, other = model("grid"), model("grid")
     other.nets["generator"].gain += 0.1
-    content = compress(likeness, pictures(3)).content
-    with pytest.raises(UserError, match=f"made with the model {digest(likeness)}, and this is {digest(other)}"):
-        decompress(other, content)
+    content = compress(likeness.nets, pictures(3)).content
+    named = f"made with the model {digest(likeness.nets)}, and this is {digest(other.nets)}"
+    with pytest.raises(UserError, match=named):
+        decompress(other.nets, content)
     with pytest.raises(UserError, match="no encoder to compress with"):
-        compress(Likeness({"generator": likeness.generator}), pictures(3))
+        compress({"generator": likeness.generator}, pictures(3))
     with pytest.raises(UserError, match="no pictures"):
-        compress(likeness, [])
+        compress(likeness.nets, [])
     likeness.nets["encoder"].gain *= float("nan")
     with pytest.raises(UserError, match=r"0\.png: the model's code of it is not finite"):
-        compress(likeness, pictures(3))
+        compress(likeness.nets, pictures(3))
 
 
 def _scheme(likeness: Likeness, content: bytes) -> Vector | Spikes | Grid:
     from limner.codec import compress as engine
     from limner.codec.container import unpack
 
-    return engine._scheme_of(unpack(content), likeness)
+    return engine._scheme_of(unpack(content), likeness.nets)
 
 
 def _exact(likeness: Likeness, whole: Whole) -> np.ndarray:
     from limner.codec import compress as engine
 
     tiles: Bytes = cut(whole, likeness.image)[1]
-    return engine._encoded(likeness.encoder, tiles, whole.name, likeness.device)
+    return engine._encoded(likeness.encoder, tiles, whole.name)

@@ -55,13 +55,13 @@ def compress(
     from limner.likeness import load
 
     likeness = load(model, pick_device(device))
-    codec.players(likeness)
+    codec.players(likeness.nets)
     count = min(how_many(pictures, split), most or how_many(pictures, split))
     with progress("compressing") as tick:
         seen: list[Whole] = []
         given = _noted(islice(wholes(pictures, split), most), seen, likeness.image.channels)
-        made = codec.compress(likeness, given, step, names, lambda n: tick(n / count, n))
-        ratios = [_psnr(a, b) for a, b in zip(seen, codec.decompress(likeness, made.content), strict=True)]
+        made = codec.compress(likeness.nets, given, step, names, lambda n: tick(n / count, n))
+        ratios = [_psnr(a, b) for a, b in zip(seen, codec.decompress(likeness.nets, made.content), strict=True)]
     with writing(out):
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         with store.replacing(Path(out)) as temporary:
@@ -89,7 +89,7 @@ def decompress(model: str, file: str, out: str, files: tuple[str, ...], device: 
         raise UserError(f"{file}: there is no such file; give one that limner compress made")
     likeness = load(model, pick_device(device))
     try:
-        restored = decompress(likeness, Path(file).read_bytes())
+        restored = decompress(likeness.nets, Path(file).read_bytes())
         places = _places(restored, Path(out))
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
