@@ -38,6 +38,8 @@ from limner.likeness import Likeness, load
 Pictures = np.ndarray
 """uint8 (n, h, w, c)."""
 COUNTED = ("file", "payload", "album")
+SHOWN = 17.0
+"""PSNR below which nobody would keep a picture: not drawn."""
 STEPS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 QUALITIES = (0, 2, 5, 10, 15, 22, 30, 40, 55, 70, 85, 95)
 
@@ -188,7 +190,7 @@ def draw_curves(curves: dict[str, list[Point]], path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharey=True, constrained_layout=True)
     for axis, counted in zip(axes, COUNTED, strict=True):
         for kind, points in curves.items():
-            curve = sorted((p.size, p.psnr) for p in points if p.counted == counted)
+            curve = sorted((p.size, p.psnr) for p in points if p.counted == counted and p.psnr > SHOWN)
             axis.plot(*zip(*curve, strict=True), "o-", markersize=3, lw=1.2 if kind in RIVALS else 2.2, label=kind)
         axis.set(xscale="log", xlabel="bytes a picture", title=counted)
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
