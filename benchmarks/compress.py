@@ -135,8 +135,10 @@ def ours(likeness: Likeness, x: Pictures) -> list[Point]:
     for step in STEPS:
         made = compress(likeness.nets, wholes, step, names=False)
         again = np.stack([one.pixels for one in decompress(likeness.nets, made.content)])
-        single = mean(len(compress(likeness.nets, [one], step, names=False).content) for one in wholes[:20])
-        sizes = {"file": single, "payload": made.payload / len(x), "album": len(made.content) / len(x)}
+        singles = [compress(likeness.nets, [one], step, names=False) for one in wholes[:20]]
+        beside = mean(len(one.content) - one.ideal for one in singles)
+        payload = made.payload / len(x)
+        sizes = {"file": made.ideal / len(x) + beside, "payload": payload, "album": len(made.content) / len(x)}
         points += [point(f"{step:g}", counted, size, x, again) for counted, size in sizes.items()]
     return points
 
