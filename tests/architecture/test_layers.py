@@ -27,7 +27,7 @@ STANDARD = __import__("sys").stdlib_module_names
 HEAVY = {"torch", "numpy", "scipy", "matplotlib", "PIL", "safetensors", "rich", "sklearn"}
 """What `limner --help` must not load."""
 OPTIONAL = {"huggingface_hub", "pyarrow", "tensorboard", "torchmetrics", "torch_fidelity", "gradio", "torchvision"}
-OPTIONAL |= {"sklearn", "cma"}
+OPTIONAL |= {"sklearn", "cma", "constriction"}
 
 
 def part(path: Path) -> str:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from limner.core.spec import build, catalog, options
 from limner.distances.base import Distance
+from limner.distances.msssim import MSSSIM, WEIGHTS
 
 # a distance that reads weights from a file cannot come from nothing; see tests/metrics/test_rebuilt.py
 BUILDABLE = [name for name, cls in catalog(Distance).items() if not any(o.required for o in options(cls))]
@@ -51,3 +52,36 @@ def test_formulas() -> None:
     for name, formula in known.items():
         expected = torch.stack([formula(a, b) for a, b in zip(x, y, strict=True)])
         torch.testing.assert_close(build(name, Distance)(x, y), expected)
+
+
+@pytest.mark.parametrize(("side", "scales"), [(8, 1), (28, 2), (64, 3), (128, 4), (192, 5)])
+def test_small_pictures_have_fewer_scales(side: int, scales: int) -> None:
+    assert MSSSIM().scales(side) == scales
+    assert MSSSIM(window=5).scales(28) == 3
+
+
+def test_similarity_at_several_scales_window_by_window() -> None:
+    """Against a loop over windows (Wang, Simoncelli & Bovik 2003, eq. 7), two scales of 24×24 pixels."""
+    x, y = (a[:1, :1, :24, :24].double() for a in pair(32))
+    y = 0.7 * x + 0.3 * y
+    at = torch.arange(11) - 5.0
+    bell = torch.exp(-(at[:, None] ** 2 + at**2) / 4.5).double()
+    bell /= bell.sum()
+
+    def compared(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float]:
+        both, shapes = [], []
+        for i in range(len(a) - 10):
+            for j in range(len(a) - 10):
+                p, q = a[i : i + 11, j : j + 11], b[i : i + 11, j : j + 11]
+                mp, mq = (bell * p).sum(), (bell * q).sum()
+                vp, vq, c = (bell * p * p).sum() - mp**2, (bell * q * q).sum() - mq**2, (bell * p * q).sum() - mp * mq
+                shapes.append((2 * c + 0.03**2) / (vp + vq + 0.03**2))
+                both.append(shapes[-1] * (2 * mp * mq + 0.01**2) / (mp**2 + mq**2 + 0.01**2))
+        return float(sum(both) / len(both)), float(sum(shapes) / len(shapes))
+
+    fine = (x[0, 0] + 1) / 2, (y[0, 0] + 1) / 2
+    coarse = tuple(a.view(12, 2, 12, 2).mean((1, 3)) for a in fine)
+    first, second = (w / sum(WEIGHTS[:2]) for w in WEIGHTS[:2])
+    expected = 1 - compared(*fine)[1] ** first * compared(*coarse)[0] ** second
+    found = build("MSSSIM", Distance)(x.float(), y.float()).item()
+    assert found == pytest.approx(expected, abs=1e-5)

@@ -18,6 +18,7 @@ from limner.cli.augment import augment
 from limner.cli.baseline import baseline
 from limner.cli.check import check
 from limner.cli.compare import compare
+from limner.cli.compress import compress, decompress
 from limner.cli.directions import directions
 from limner.cli.dream import dream
 from limner.cli.edit import edit
@@ -69,7 +70,7 @@ def app() -> None:
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Make a model": (check, train),
-    "Use it": (sample, dream, invert, directions, edit, restore, translate, augment),
+    "Use it": (sample, dream, invert, directions, edit, restore, translate, augment, compress, decompress),
     "Know how good it is": (evaluate, compare, recognise, baseline, verify, listing),
 }
 for _verb in (verb for verbs in SECTIONS.values() for verb in verbs):

@@ -15,6 +15,7 @@ HOMES = {
     "Critic": "limner.models.base",
     "JointCritic": "limner.models.base",
     "CodeCritic": "limner.models.base",
+    "CodePrior": "limner.models.base",
     "Translator": "limner.models.base",
     "Sparsity": "limner.models.sparsity",
     "Distance": "limner.distances.base",

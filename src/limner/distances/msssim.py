@@ -33,7 +33,7 @@ class MSSSIM(Distance):
 
     def __call__(self, x: Pictures, y: Pictures) -> Float[Tensor, " n"]:
         x, y = (x.float() + 1) / 2, (y.float() + 1) / 2
-        weights = WEIGHTS[: self._scales(min(x.shape[2:]))]
+        weights = WEIGHTS[: self.scales(min(x.shape[2:]))]
         product = torch.ones(len(x), device=x.device)
         for scale, weight in enumerate(weights):
             light, shape = similarity(x, y, self.window, self.sigma)
@@ -46,6 +46,7 @@ class MSSSIM(Distance):
                 x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
         return 1 - product
 
-    def _scales(self, side: int) -> int:
+    def scales(self, side: int) -> int:
+        """How many scales pictures with this shorter side have."""
         fitting = [s for s in range(1, len(WEIGHTS) + 1) if side // 2 ** (s - 1) >= self.window]
         return max(fitting, default=1)

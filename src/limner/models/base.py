@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+from fractions import Fraction
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from limner.core.errors import UserError
@@ -117,6 +120,30 @@ class CodeCritic(Model):
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Float[Tensor, " n"]:
         """Logits: higher is more like the prior."""
+        raise NotImplementedError
+
+
+class CodePrior(Model):
+    """How likely codes of whole numbers are, number after number, so that an entropy coder can write them.
+
+    Codes are told in `turns`. What is said of the numbers of a turn may depend on those of earlier turns alone, and is
+    made of whole numbers only: whoever decodes says exactly the same, on every machine.
+    """
+
+    latent: Latent
+    image: Image
+    turns: int
+
+    def bits(self, noisy: Float[Tensor, "n d"], whole: Float[Tensor, "n d"], step: Tensor | float) -> Tensor:
+        """Bits of each code, (n,), to train by: `noisy` is the code with noise as wide as rounding, in steps."""
+        raise NotImplementedError
+
+    def places(self, turn: int) -> NDArray[np.int64]:
+        """Which numbers of a code a turn tells."""
+        raise NotImplementedError
+
+    def said(self, turn: int, whole: NDArray[np.int64], step: Fraction) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of codes (n, d) that are known up to this turn: the middles and the tables (`core.tables`) of its numbers."""
         raise NotImplementedError
 
 

@@ -1,0 +1,1 @@
+"""Pictures ↔ bytes, through a model's codes: whole numbers, their tables, an entropy coder, a file."""
