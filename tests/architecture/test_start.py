@@ -11,7 +11,7 @@ import pytest
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib", "PIL", "rich")
 VERBS = ("check", "train", "sample", "dream", "invert", "restore", "translate")
-VERBS += ("evaluate", "baseline", "verify", "list")
+VERBS += ("evaluate", "judge", "baseline", "verify", "list")
 
 
 def children_seconds() -> float:

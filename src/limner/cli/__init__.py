@@ -19,6 +19,7 @@ from limner.cli.check import check
 from limner.cli.dream import dream
 from limner.cli.evaluate import evaluate
 from limner.cli.invert import invert
+from limner.cli.judge import judge
 from limner.cli.listing import listing
 from limner.cli.restore import restore
 from limner.cli.sample import sample
@@ -57,7 +58,7 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, dream, invert, restore, translate, evaluate, baseline, verify, listing):
+for _verb in (check, train, sample, dream, invert, restore, translate, evaluate, judge, baseline, verify, listing):
     app.add_command(_verb)
 
 

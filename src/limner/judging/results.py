@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class ByPicture:
     @property
     def share(self) -> float:
         """Part of the answers that took it for real, nan without one."""
-        return self.taken / self.judged if self.judged else float("nan")
+        return self.taken / self.judged if self.judged else math.nan
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def found(judgements: Judgements) -> Results:
     steps = [row.threshold.milliseconds for row in rows if row.threshold]
     trials = {rater.id: order(study, rater.id) for rater in given}
     called = {
-        str(rater.id): {a.item: _called(study, trials[rater.id][a.number], a) for a in own}
+        rater.id: {a.item: _called(study, trials[rater.id][a.number], a) for a in own}
         for rater, own in given.items()
     }
     return Results(
@@ -171,12 +172,10 @@ def _pictures(
     rows: list[ByPicture] = []
     for number, (real, source) in enumerate(sources):
         own = seen.get(number, [])
-        seconds = median(s for _, s in own) if own else float("nan")
+        seconds = median(s for _, s in own) if own else math.nan
         rows.append(ByPicture(number, real, source, len(own), sum(taken for taken, _ in own), seconds))
     return rows
 
 
 def _geometric(values: Sequence[float]) -> float:
-    import math
-
     return math.exp(sum(map(math.log, values)) / len(values))

@@ -1,8 +1,8 @@
 """A staircase of exposures: three right answers in a row make it shorter, a wrong one longer.
 
-Where the two balance, p³ = 1/2: it settles at the exposure at which a rater is right in 79.4 % (Levitt 1971, Transformed
-up-down methods in psychoacoustics). Levels are a constant factor apart, from 100 to 1000 ms as in HYPE_time (Zhou et
-al. 2019), beginning near 500 ms with double steps up to the first turn.
+Where the two balance, p³ = 1/2: it settles at the exposure at which a rater is right in 79.4 % (Levitt 1971,
+Transformed up-down methods in psychoacoustics). Levels are a constant factor apart, from 100 to 1000 ms as in
+HYPE_time (Zhou et al. 2019), beginning near 500 ms with double steps up to the first turn.
 """
 
 from __future__ import annotations

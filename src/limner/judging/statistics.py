@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -126,7 +126,7 @@ def krippendorff(ratings: Ratings) -> float:
     return 1 - seen / expected if expected else math.nan
 
 
-def agreement(answers: dict[Hashable, dict[Hashable, Hashable]]) -> Agreement | None:
+def agreement(answers: Mapping[int, Mapping[int, Hashable]]) -> Agreement | None:
     """Agreement of answers[rater][item]; None where no item was judged twice."""
     items = {item for said in answers.values() for item in said}
     rows = {item: [said[item] for said in answers.values() if item in said] for item in items}

@@ -31,6 +31,7 @@ class Study:
     seed: of the order, and of which pictures were drawn
     model: where the fakes are from, as the user gave it
     data: where the real ones are from
+    pictures: hash of those that are shown, so that a study does not go on with others
     """
 
     mode: str
@@ -40,6 +41,7 @@ class Study:
     seed: int = 0
     model: str = ""
     data: str = ""
+    pictures: str = ""
 
     @property
     def reals(self) -> int:

@@ -53,6 +53,7 @@ function show(next) {
   state = next;
   for (const screen of ["welcome", "trial", "done"]) el(screen).hidden = screen !== state.screen;
   document.body.dataset.screen = state.screen;
+  document.body.dataset.number = state.number ?? "";
   el("count").textContent = state.screen === "trial" ? `${state.number + 1} / ${state.of}` : "";
   const share = { welcome: 0, trial: state.number / state.of, done: 1 }[state.screen];
   el("bar").firstElementChild.style.width = `${100 * share}%`;
@@ -65,6 +66,7 @@ function welcome() {
   const lines = [T.how[state.mode].replace("{of}", state.of), T[state.timing === "none" ? "untimed" : "timed"], keys, T.resume];
   el("how").replaceChildren(...lines.map((line) => {
     const p = document.createElement("p");
+    p.className = line === keys ? "keys" : "";
     // keys stand in frames; the text itself comes from words.js
     for (const part of line.split(/([←→])/)) p.append(/[←→]/.test(part) ? framed(part) : part);
     return p;
