@@ -91,11 +91,11 @@ def _exposure(results: Results) -> list[tuple[str, str, str]]:
         return []
     known = [r.threshold for r in results.raters if r.threshold]
     if not known or results.threshold is None:
-        return [("threshold exposure", "not yet", "it takes four turns of the staircase")]
+        return [("threshold exposure", "not yet", "it takes 20 answers of a rater")]
     if len(known) > 1:
         told = f"geometric mean of {len(known)} raters, each right in 79.4 % there"
         return [("threshold exposure", f"{results.threshold:.0f} ms", told)]
-    told = f"95 % interval {known[0].low:.0f} – {known[0].high:.0f} ms, {known[0].turns} turns; right in 79.4 % there"
+    told = f"95 % interval {known[0].low:.0f} – {known[0].high:.0f} ms; right in 79.4 % there"
     beyond = {"above": "or longer: even the longest exposure was too short", "below": "or shorter", "": told}
     return [("threshold exposure", f"{results.threshold:.0f} ms", beyond[known[0].beyond])]
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import accumulate
+
+import numpy as np
 
 LOW, HIGH = 100.0, 1000.0
 LEVELS = 20
@@ -18,38 +22,58 @@ START = 14
 RUN = 3
 TARGET = 0.5 ** (1 / RUN)
 """Share of right answers at which the staircase settles: 0.794."""
-SKIPPED = 2
-"""First turns that still show where it began."""
+OFFSET = math.log((TARGET - 0.5) / (1 - TARGET))
+"""Where a logistic curve from 1/2 to 1 passes TARGET."""
+FEWEST = 20
+"""Answers below which nothing is said of a threshold."""
 
 
 @dataclass(frozen=True)
 class Stair:
-    """Where a staircase stands: its level, and the levels at which it turned."""
+    """Where a staircase stands.
 
-    level: int
-    turns: tuple[int, ...]
+    level: from 0, the shortest exposure, to LEVELS, the longest
+    run: right answers since the level last moved
+    way: how it last moved: 1 longer, -1 shorter, 0 not yet
+    turns: the levels at which it turned
+    """
+
+    level: int = START
+    run: int = 0
+    way: int = 0
+    turns: tuple[int, ...] = ()
 
     @property
     def milliseconds(self) -> float:
         """The exposure at this level, a whole number."""
         return float(round(of_level(self.level)))
 
+    def after(self, right: bool) -> Stair:
+        """Where it stands after one more answer."""
+        run = self.run + 1 if right else 0
+        if right and run < RUN:
+            return replace(self, run=run)
+        way = -1 if right else 1
+        turns = (*self.turns, self.level) if self.way and way != self.way else self.turns
+        level = self.level + way * (1 if turns else 2)
+        return Stair(min(max(level, 0), LEVELS), 0, way, turns)
+
 
 @dataclass(frozen=True)
 class Threshold:
     """The exposure at which a rater is right in 79.4 % of the trials.
 
-    milliseconds: the mean of the turns, geometric
-    low: lower end of its 95 % interval
-    high: upper end; both are the threshold's own value where there are too few turns to tell
-    turns: how many turns it rests on
+    milliseconds: the posterior median, within what was shown
+    low: lower end of the 95 % credible interval
+    high: upper end
+    n: answers that it rests on
     beyond: `above` where even the longest exposure was too short, `below` where the shortest was enough, else empty
     """
 
     milliseconds: float
     low: float
     high: float
-    turns: int
+    n: int
     beyond: str = ""
 
 
@@ -60,37 +84,29 @@ def of_level(level: float) -> float:
 
 def climb(right: Sequence[bool]) -> Stair:
     """Where the staircase stands after these answers."""
-    level, run, way = START, 0, 0
-    turns: list[int] = []
-    for answer in right:
-        run = run + 1 if answer else 0
-        if answer and run < RUN:
-            continue
-        run, before, way = 0, way, -1 if answer else 1
-        if before and way != before:
-            turns.append(level)
-        level = min(max(level + way * (1 if turns else 2), 0), LEVELS)
-    return Stair(level, tuple(turns))
+    return reduce(Stair.after, right, Stair())
 
 
 def threshold(right: Sequence[bool]) -> Threshold | None:
-    """The threshold of a rater who gave these answers, from an even number of turns; None before there are four."""
-    turns = climb(right).turns[SKIPPED:]
-    turns = turns[len(turns) % 2 :]
-    if len(turns) < 2:
+    """The threshold of a rater who gave these answers; None for fewer than FEWEST.
+
+    A logistic curve in the logarithm of the exposure, from 1/2 at none to 1, is fitted by Bayes' rule on a grid of
+    thresholds and slopes, both log-uniform. The mean of the turns, Levitt's estimate, is as good but has no interval
+    that holds: turns depend on each other.
+    """
+    if len(right) < FEWEST:
         return None
-    middles = [(a + b) / 2 for a, b in zip(turns[::2], turns[1::2], strict=True)]
-    mean = sum(middles) / len(middles)
-    reach = _reach(middles, mean)
-    beyond = "above" if mean >= LEVELS - 1 else "below" if mean <= 1 else ""
-    return Threshold(of_level(mean), of_level(mean - reach), of_level(mean + reach), len(turns), beyond)
-
-
-def _reach(middles: Sequence[float], mean: float) -> float:
-    """Half the width of Student's 95 % interval of the mean; each middle of a run counts as one measurement."""
-    if len(middles) < 2:
-        return 0.0
-    from scipy.stats import t
-
-    variance = sum((m - mean) ** 2 for m in middles) / (len(middles) - 1)
-    return float(t.ppf(0.975, len(middles) - 1)) * math.sqrt(variance / len(middles))
+    exposures = [stair.milliseconds for stair in accumulate(right, Stair.after, initial=Stair())][:-1]
+    at = np.geomspace(LOW / 4, HIGH * 4, 161)
+    slope = np.geomspace(2, 40, 16)[:, None]
+    shown, which = np.unique(exposures, return_inverse=True)
+    n = np.bincount(which)
+    good = np.bincount(which, weights=np.asarray(right, float))
+    fit = np.zeros((len(slope), len(at)))
+    for milliseconds, all_, correct in zip(shown, n, good, strict=True):
+        wrong = 0.5 / (1 + np.exp(OFFSET + slope * np.log10(milliseconds / at)))
+        fit += correct * np.log1p(-wrong) + (all_ - correct) * np.log(wrong)
+    share = np.exp(fit - fit.max()).sum(0).cumsum()
+    low, middle, high = np.exp(np.interp([0.025, 0.5, 0.975], share / share[-1], np.log(at))).tolist()
+    beyond = "above" if middle > HIGH else "below" if middle < LOW else ""
+    return Threshold(min(max(middle, LOW), HIGH), low, high, len(right), beyond)

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 Ratings = Sequence[Sequence[Hashable]]
@@ -55,6 +56,7 @@ class Agreement:
     krippendorff: float
 
 
+@lru_cache(maxsize=4096)
 def rate(wrong: int, n: int) -> Rate:
     """The rate of errors in n answers (Wilson 1927)."""
     if n == 0:

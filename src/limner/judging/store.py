@@ -146,7 +146,7 @@ def create(path: Path, study: Study, real: Bytes, fake: Bytes, sources: Sequence
     rows = [(k, int(k < len(real)), sources[k], _encoded(p)) for k, p in enumerate([*real, *fake])]
     file = sqlite3.connect(temporary)
     try:
-        file.executescript(f"PRAGMA application_id = {MARK};{TABLES}")
+        file.executescript(f"PRAGMA application_id = {MARK}; BEGIN; {TABLES}")
         file.execute("INSERT INTO study VALUES (?, ?)", (json.dumps(asdict(study)), secrets.token_hex(12)))
         file.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?)", rows)
         file.commit()
