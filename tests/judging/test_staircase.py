@@ -47,7 +47,7 @@ def test_the_rule_step_by_step() -> None:
 def test_it_settles_at_79_percent() -> None:
     """One very long staircase: the share of right answers is Levitt's, as is the threshold."""
     right = rater(300, 4000, random.Random(0))
-    assert TARGET == pytest.approx(0.794, abs=1e-3)
+    assert pytest.approx(0.794, abs=1e-3) == TARGET
     assert sum(right[500:]) / 3500 == pytest.approx(TARGET, abs=0.015)
     found = threshold(right)
     assert found is not None and found.milliseconds == pytest.approx(300, rel=0.04)
