@@ -53,7 +53,8 @@ def _print(results: Results, as_json: bool, written: Sequence[Path]) -> None:
     table(_summary(results))
     if len(results.raters) > 1:
         line()
-        table(_raters(results), ("rater", "errors", "fakes for real", "real for fake", "d′", "seconds"))
+        apart = () if results.study.mode == "pair" else ("fakes for real", "real for fake")
+        table(_raters(results), ("rater", "errors", *apart, "d′", "seconds"))
     for path in written:
         line(f"{path}")
 
@@ -82,7 +83,7 @@ def _summary(results: Results) -> list[tuple[str, str, str]]:
         kappa = a.fleiss if a.cohen is None else a.cohen
         name = "Fleiss’ κ" if a.cohen is None else "Cohen’s κ"
         told = f"{name} {_number(kappa)}, α {_number(a.krippendorff)}"
-        rows.append(("agreement", told, f"{a.raters} raters, {a.items} items, {a.share:.0%} of pairs of answers equal"))
+        rows.append(("agreement", told, f"{a.raters} raters, {a.items} items; {100 * a.share:.0f} % of pairs of answers are equal"))
     return rows
 
 
@@ -101,12 +102,14 @@ def _exposure(results: Results) -> list[tuple[str, str, str]]:
 
 
 def _raters(results: Results) -> list[tuple[str, ...]]:
+    pair = results.study.mode == "pair"
     rows = [
-        (r.name, _share(r.errors), _share(r.fooled), _share(r.doubted), f"{r.sensitivity:.2f}", f"{r.seconds:.1f}")
+        (r.name, _share(r.errors), *(() if pair else (_share(r.fooled), _share(r.doubted))),
+         f"{r.sensitivity:.2f}", f"{r.seconds:.1f}")
         for r in results.raters[:MOST]
-    ]
+    ]  # fmt: skip
     more = len(results.raters) - MOST
-    return rows + ([(f"… and {more} more, in the table", "", "", "", "", "")] if more > 0 else [])
+    return rows + ([(f"… and {more} more, in the table", *[""] * (len(rows[0]) - 1))] if more > 0 else [])
 
 
 def _tables(results: Results, stem: Path) -> list[Path]:

@@ -117,10 +117,7 @@ def found(judgements: Judgements) -> Results:
     rows = [_by_rater(study, rater, own) for rater, own in given.items() if own]
     steps = [row.threshold.milliseconds for row in rows if row.threshold]
     trials = {rater.id: order(study, rater.id) for rater in given}
-    called = {
-        rater.id: {a.item: _called(study, trials[rater.id][a.number], a) for a in own}
-        for rater, own in given.items()
-    }
+    called = {rater.id: {a.item: _called(study, a) for a in own} for rater, own in given.items()}
     return Results(
         study,
         rate(sum(not a.right for a in answers), len(answers)),
@@ -155,9 +152,9 @@ def _kinds(study: Study, answers: Sequence[Answer]) -> tuple[Rate, Rate]:
     return rate(sum(of_fakes), len(of_fakes)), rate(sum(of_reals), len(of_reals))
 
 
-def _called(study: Study, trial: Trial, answer: Answer) -> int:
-    """What the rater called the item: real or fake; of a pair, the picture that was chosen."""
-    return answer.said if study.mode == "single" else trial.pictures[answer.said]
+def _called(study: Study, answer: Answer) -> int:
+    """What agreement is about: real or fake; of a pair, whether the real one or the fake was chosen."""
+    return answer.said if study.mode == "single" else int(answer.right)
 
 
 def _pictures(
