@@ -263,7 +263,7 @@ def test_commands_work(page: Page, desk: Path, monkeypatch: pytest.MonkeyPatch) 
         if name == "runs/demo" or name not in made:
             assert run(shortened(["train", data, "--out", name])) == 0
     for words in page.commands("limner"):
-        if "--nodes" not in words:
+        if "--nodes" not in words and words[0] != "judge":  # which waits for people
             assert run(shortened(words)) == 0, " ".join(words)
 
 

@@ -109,7 +109,9 @@ def _raters(results: Results) -> list[tuple[str, ...]]:
         for r in results.raters[:MOST]
     ]  # fmt: skip
     more = len(results.raters) - MOST
-    return rows + ([(f"… and {more} more, in the table", *[""] * (len(rows[0]) - 1))] if more > 0 else [])
+    if more > 0:
+        rows.append((f"… and {more} more, in the table", *[""] * (len(rows[0]) - 1)))
+    return rows
 
 
 def _tables(results: Results, stem: Path) -> list[Path]:
