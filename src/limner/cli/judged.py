@@ -83,7 +83,8 @@ def _summary(results: Results) -> list[tuple[str, str, str]]:
         kappa = a.fleiss if a.cohen is None else a.cohen
         name = "Fleiss’ κ" if a.cohen is None else "Cohen’s κ"
         told = f"{name} {_number(kappa)}, α {_number(a.krippendorff)}"
-        rows.append(("agreement", told, f"{a.raters} raters, {a.items} items; {100 * a.share:.0f} % of pairs of answers are equal"))
+        equal = f"{100 * a.share:.0f} % of pairs of answers are equal"
+        rows.append(("agreement", told, f"{a.raters} raters, {a.items} items; {equal}"))
     return rows
 
 
@@ -103,7 +104,7 @@ def _exposure(results: Results) -> list[tuple[str, str, str]]:
 
 def _raters(results: Results) -> list[tuple[str, ...]]:
     pair = results.study.mode == "pair"
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (r.name, _share(r.errors), *(() if pair else (_share(r.fooled), _share(r.doubted))),
          f"{r.sensitivity:.2f}", f"{r.seconds:.1f}")
         for r in results.raters[:MOST]
