@@ -15,7 +15,7 @@ LAYERS = (
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
     {"train", "explore", "evaluate", "codec", "recognise", "monitor", "patience", "likeness", "journal", "curve"}
-    | {"translations", "restoring"},
+    | {"translations", "restoring", "judging"},
     {"project", "recipes", "report"},
     {"cli", "studio", "proofs", "verify"},
 )
@@ -27,7 +27,7 @@ STANDARD = __import__("sys").stdlib_module_names
 HEAVY = {"torch", "numpy", "scipy", "matplotlib", "PIL", "safetensors", "rich", "sklearn"}
 """What `limner --help` must not load."""
 OPTIONAL = {"huggingface_hub", "pyarrow", "tensorboard", "torchmetrics", "torch_fidelity", "gradio", "torchvision"}
-OPTIONAL |= {"sklearn", "cma", "constriction"}
+OPTIONAL |= {"sklearn", "cma", "constriction", "playwright"}
 
 
 def part(path: Path) -> str:

@@ -30,9 +30,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     happened: list[str] = []
     real = gathering.decode
 
-    def spy(entry: Any, size: Any, channels: int) -> Any:
+    def spy(entry: Any, *shape: Any, **how: Any) -> Any:
         happened.append(entry.path)
-        return real(entry, size, channels)
+        return real(entry, *shape, **how)
 
     monkeypatch.setattr(gathering, "decode", spy)
     return happened

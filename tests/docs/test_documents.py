@@ -268,7 +268,8 @@ def test_commands_work(page: Page, desk: Path, monkeypatch: pytest.MonkeyPatch) 
         if name == "runs/demo" or name not in made:
             assert run(shortened(["train", data, "--out", name])) == 0
     for words in page.commands("limner"):
-        if "--nodes" not in words and "DATASETS" not in words:
+        waits_for_people = words[0] == "judge"
+        if not {"--nodes", "DATASETS"} & set(words) and not waits_for_people:
             assert run(shortened(words)) == 0, " ".join(words)
 
 

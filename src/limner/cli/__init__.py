@@ -24,6 +24,7 @@ from limner.cli.dream import dream
 from limner.cli.edit import edit
 from limner.cli.evaluate import evaluate
 from limner.cli.invert import invert
+from limner.cli.judge import judge
 from limner.cli.listing import listing
 from limner.cli.recognise import recognise
 from limner.cli.restore import restore
@@ -71,7 +72,7 @@ def app() -> None:
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Make a model": (check, train),
     "Use it": (sample, dream, invert, directions, edit, restore, translate, augment, compress, decompress),
-    "Know how good it is": (evaluate, compare, recognise, baseline, verify, listing),
+    "Know how good it is": (evaluate, compare, judge, recognise, baseline, verify, listing),
 }
 for _verb in (verb for verbs in SECTIONS.values() for verb in verbs):
     app.add_command(_verb)

@@ -1,0 +1,1 @@
+"""Human judgement: people say which pictures are real, and how often they are wrong is the score."""
