@@ -114,3 +114,26 @@ def test_a_model_that_was_not_trained_to_restore_asks_what_happened(
     limner: Limner, photos: Path, tmp_path: Path
 ) -> None:
     assert limner("restore", "untrained", photos, "--out", tmp_path).code == 2
+
+
+def test_pictures_of_another_size_are_fitted(limner: Limner, tmp_path: Path) -> None:
+    """Tiles keep the picture's size, pads and crops say what the model shows; a restorer needs none of it."""
+    made = limner("train", "digits", "--out", tmp_path / "run", "--recipe", "plain", "--images", 64, "--device", "cpu")
+    assert made.code == 0, made.err
+    ramp = np.tile(np.linspace(0, 255, 50).astype(np.uint8)[None, :, None], (40, 1, 1))
+    save_png(ramp, tmp_path / "in" / "a.png")
+    words = ["restore", tmp_path / "run", tmp_path / "in", "--simulate", "--damage", "Mask(random=0.3)", "--split",
+             "train", "--samples", 2, "--starts", 2, "--steps", 2, "--device", "cpu"]  # fmt: skip
+    refused = limner(*words, "--out", tmp_path / "no")
+    assert refused.code == 2 and "--fit crop, pad or tile" in refused.err and not (tmp_path / "no").exists()
+    for fit, size in (("tile", (50, 40)), ("pad", (28, 22)), ("crop", (28, 28))):
+        said = limner(*words, "--fit", fit, "--keep", "--json", "--out", tmp_path / fit)
+        assert said.code == 0, said.err
+        with Pillow.open(tmp_path / fit / "a.png") as picture:
+            assert picture.size == size
+            restored = np.asarray(picture, int)
+        if fit == "tile":
+            near = np.abs(restored - ramp[:, :, 0]) <= 1
+            assert 0.4 < near.mean() < 0.9, "seven in ten are measured and kept, fewer where tiles are blended"
+    refused = limner("restore", "untrained", tmp_path / "in", "--damage", "Noise(0.1)", "--fit", "pad", "--out", "x")
+    assert refused.code == 2 and "leave --fit out" in refused.err

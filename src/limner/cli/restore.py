@@ -14,13 +14,18 @@ from limner.cli.show import emit, line, progress, remark, table, writing
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
+    from limner.core.pixels import Image
+    from limner.data.fit import Fit
     from limner.data.whole import Whole
     from limner.operators.base import Operator
-    from limner.restoring.cases import Case, Solver
+    from limner.restoring.cases import Answer, Case, Solver
+    from limner.restoring.pieces import Pieces
 
 UNTRAINED = "untrained"
 BLOCK = 16
 """Pictures restored at once."""
+MOST_PIECES = 100_000
+"""Of a picture, so that each has a number of its own."""
 
 
 @click.command(
@@ -29,6 +34,7 @@ BLOCK = 16
         "limner restore runs/filler photos/ --damage 'Mask(\"holes.png\")' --out whole/",
         "limner restore untrained photo.png --damage 'Mask(\"holes.png\")' --out whole/",
         "limner restore runs/digits digits --damage 'Mask(half=left)' --simulate --most 8 --out sheet.png",
+        "limner restore runs/digits numbers/ --damage 'Noise(0.3)' --fit tile --out clean/",
         "limner restore runs/restorer photos/ --simulate --json --out tried/      damaged first, then compared",
     )
 )
@@ -45,6 +51,11 @@ BLOCK = 16
 @click.option("--starts", type=click.IntRange(1), default=8, show_default=True, help="Climbs for each answer.")
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Of a climb (200) or of the untrained (1500).")
 @click.option("--tile", type=click.IntRange(32), default=512, show_default=True, help="Large pictures are cut so.")
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad", "tile"]),
+    help="For a generator, which has one size: the middle, all on a larger ground, or piece by piece.",
+)
 @click.option("--split", default="test", show_default=True, metavar="NAME", help="Which part of the pictures.")
 @click.option("--most", type=click.IntRange(1), metavar="N", help="The first N pictures only.")
 @seed_flag
@@ -63,6 +74,7 @@ def restore(
     starts: int,
     steps: int | None,
     tile: int,
+    fit: Fit | None,
     split: str,
     most: int | None,
     seed: int,
@@ -79,6 +91,8 @@ def restore(
     """
     if Path(out).suffix.lower() not in ("", ".png"):
         raise UserError(f"--out {out}: write FOLDER/ for single files, or X.png for a sheet")
+    if fit and truth:
+        raise UserError(f"--truth {truth}: pictures that --fit changes cannot be compared with it; use --simulate")
     if simulate and truth:
         raise UserError(f"--truth {truth}: with --simulate the PICTURES are the truth; leave one of them out")
     load_files(files)
@@ -86,18 +100,19 @@ def restore(
 
     effort = {"samples": samples, "starts": starts} | ({} if steps is None else {"steps": steps})
     solver, operator = _solver(model, damage, tile, effort, pick_device(device))
-    cases = _cases(pictures, truth, operator, simulate, seed, split, most, solver.channels)
+    cut = None if fit is None else (_image(model, solver, fit), fit)
+    cases = _cases(pictures, truth, operator, simulate, seed, split, most, solver.channels, cut)
     there = how_many(pictures, split)
     total = there if most is None else min(most, there)
     rows: list[dict[str, Any]] = []
     sheet: list[Any] = []
     with writing(out), progress("restoring") as tick:
         while block := list(islice(cases, BLOCK)):
-            for (whole, case), answer in zip(block, solver([case for _, case in block]), strict=True):
-                answer = answer.kept(case) if keep else answer
-                made = Path(out) if Path(out).suffix else _written(whole, case, answer, Path(out))
+            for pieces, answers in _solved(solver, block, keep):
+                case, answer = pieces.joined(answers)
+                made = Path(out) if Path(out).suffix else _written(pieces.whole, case, answer, Path(out))
                 sheet += [answer.row(case)] if Path(out).suffix else []
-                rows.append({"picture": whole.name, "out": made} | answer.scores(case))
+                rows.append({"picture": pieces.whole.name, "out": made} | answer.scores(case))
             tick(len(rows) / total, len(rows))
         if sheet:
             _write_sheet(sheet, Path(out))
@@ -137,24 +152,69 @@ def _cases(
     split: str,
     most: int | None,
     channels: int,
-) -> Iterator[tuple[Whole, Case]]:
-    """Each picture with what is known of it."""
+    cut: tuple[Image, Fit] | None,
+) -> Iterator[Pieces]:
+    """Each picture with what is known of it, in pieces of an image's size where it is cut."""
     from limner.data.whole import wholes
     from limner.restoring.cases import damaged, given
+    from limner.restoring.pieces import Pieces
 
     answers = wholes(truth, split) if truth else None
     for number, whole in enumerate(islice(wholes(pictures, split), most)):
+        if cut is not None:
+            yield _cut(whole, operator, simulate, seed, number, cut)
+            continue
         if simulate:
-            yield whole, damaged(whole.colours, operator, seed, number, whole.name)
+            yield Pieces(whole, (damaged(whole.colours, operator, seed, number, whole.name),))
             continue
         answer = next(answers, None) if answers else None
         if answers and answer is None:
             raise UserError(f"--truth {truth} has fewer pictures than {pictures}; give as many")
         try:
             known = None if answer is None else answer.colours
-            yield whole, given(whole.colours, operator, known, channels, seed, number, whole.name)
+            yield Pieces(whole, (given(whole.colours, operator, known, channels, seed, number, whole.name),))
         except UserError as error:
             raise UserError(f"{whole.name}: {error}") from None
+
+
+def _image(model: str, solver: Solver, fit: Fit) -> Image:
+    """What a generator makes. Raises UserError where the solver takes any size."""
+    from limner.restoring.climbing import ByClimbing
+
+    if not isinstance(solver, ByClimbing):
+        raise UserError(f"--fit {fit}: {model} restores pictures of any size; leave --fit out")
+    return solver.scene.generator.image
+
+
+def _cut(
+    whole: Whole, operator: Operator, simulate: bool, seed: int, number: int, cut: tuple[Image, Fit]
+) -> Pieces:
+    """A picture in pieces, each of which is a measurement of its own."""
+    from limner.data.fit import fit
+    from limner.restoring.cases import damaged, given
+    from limner.restoring.pieces import Pieces
+
+    image, how = cut
+    fitted = fit(whole, (image.height, image.width), image.channels, how)
+    first, name = number * MOST_PIECES, whole.name
+    try:
+        cases = [
+            damaged(piece, operator, seed, first + k, name) if simulate
+            else given(piece, operator, None, image.channels, seed, first + k, name)
+            for k, piece in enumerate(fitted.pieces)
+        ]  # fmt: skip
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    return Pieces(fitted.whole, tuple(cases), fitted)
+
+
+def _solved(solver: Solver, block: list[Pieces], keep: bool) -> Iterator[tuple[Pieces, list[Answer]]]:
+    """Each picture with the answers to its pieces."""
+    answers = iter(solver([case for pieces in block for case in pieces.cases]))
+    for pieces in block:
+        found = list(islice(answers, len(pieces.cases)))
+        kept = [answer.kept(case) for answer, case in zip(found, pieces.cases, strict=True)]
+        yield pieces, kept if keep else found
 
 
 def _written(whole: Whole, case: Case, answer: Any, folder: Path) -> Path:

@@ -62,7 +62,7 @@ class ByClimbing:
                 given = "×".join(map(str, case.seen.shape[2:]))
                 raise UserError(
                     f"{case.name}: is {given} with {case.seen.shape[1]} channels, and this model makes {within.image}; "
-                    "cut it to that size first"
+                    "give --fit crop, pad or tile"
                 )
         shares = torch.linspace(0, 1, TRIES).tolist() if any(c.operator.unknown for c in cases) else [0.5]
         tried = [self._climbed(within, cases, share) for share in shares]
