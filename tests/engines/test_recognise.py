@@ -13,6 +13,7 @@ from limner.augments.affine import Affine
 from limner.core.errors import UserError
 from limner.core.latent import Gaussian
 from limner.core.pixels import Image
+from limner.core.shares import wilson
 from limner.models.base import Model
 from limner.models.light import LightCritic, LightEncoder
 from limner.models.plain import PlainGenerator
@@ -21,7 +22,7 @@ from limner.recognise.drawing import draw_curves
 from limner.recognise.features import View, features, plain, readers, views
 from limner.recognise.naming import Naming
 from limner.recognise.probes import KINDS, Scale, fit
-from limner.recognise.scores import Labelled, Score, drawn, recognise, wilson
+from limner.recognise.scores import Labelled, Score, drawn, recognise
 from limner.recognise.worth import gains, level, measure
 
 IMAGE = Image(1, 8, 8)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 import limner.metrics.neighbours as neighbours
 from limner.core.errors import UserError
-from limner.metrics.neighbours import Coverage, Density, Neighbours, Precision, Recall, expected_coverage, wilson
+from limner.core.shares import wilson
+from limner.metrics.neighbours import Coverage, Density, Neighbours, Precision, Recall, expected_coverage
 
 ALL = (Precision, Recall, Density, Coverage)
 

@@ -12,9 +12,10 @@ from typing import ClassVar
 
 import torch
 
+from limner.core.shares import wilson
 from limner.core.spec import register
 from limner.metrics.memory import Case, Measured, Memory
-from limner.metrics.neighbours import squared_distances, wilson
+from limner.metrics.neighbours import squared_distances
 
 
 @register

@@ -19,7 +19,6 @@ from torch import Tensor
 T = TypeVar("T")
 Features = Float[Tensor, "_ d"]
 Images = Float[Tensor, "n _ _ _"]
-NORMAL_95 = 1.960
 LONGEST = 64
 """Longer side of the pictures that networks are trained on, in pixels."""
 SMALL = f"pixels, to at most {LONGEST} px, bilinear, antialiased"

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.core.shares import wilson
 from limner.core.spec import register
-from limner.metrics.base import NORMAL_95, Features, Metric, Sets
+from limner.metrics.base import Features, Metric, Sets
 from limner.metrics.clusters import k_means, nearest_centre
-from limner.metrics.neighbours import wilson
 
 PER_BIN = 20
 """Half of the real images make the bins, so that ten of the others are in one on average."""
@@ -55,7 +55,7 @@ class DifferentBins(Metric):
 
     def interval(self, real: Features, fake: Features, value: float) -> tuple[float, float]:
         """Wilson's, as if each bin were tested on images of its own."""
-        return wilson(value, self.bins, NORMAL_95)
+        return wilson(value, self.bins)
 
 
 def different(a: Float[Tensor, " k"], b: Float[Tensor, " k"]) -> Float[Tensor, " k"]:

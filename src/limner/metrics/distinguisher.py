@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.core.shares import NORMAL_95
 from limner.core.spec import register
-from limner.metrics.base import NORMAL_95, SMALL, Metric, Reading, Seen, Sets, halves
+from limner.metrics.base import SMALL, Metric, Reading, Seen, Sets, halves
 from limner.metrics.reader import answers, taught
 from limner.metrics.two_sample import by_guessing
 

@@ -16,8 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.core.errors import UserError
+from limner.core.shares import NORMAL_95
 from limner.core.spec import register
-from limner.metrics.base import NORMAL_95, Features, Metric, Sets, double
+from limner.metrics.base import Features, Metric, Sets, double
 
 Root = Float[Tensor, "_ d"]
 Mean = Float[Tensor, " d"]

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.core.shares import wilson
 from limner.core.spec import register
-from limner.metrics.base import NORMAL_95, SMALL, Metric, Reading, Seen, Sets
-from limner.metrics.neighbours import wilson
+from limner.metrics.base import SMALL, Metric, Reading, Seen, Sets
 from limner.metrics.reader import answers, taught
 
 READS = 0.5
@@ -44,7 +44,7 @@ class LabelAccuracy(Metric):
     def score(self, sets: Sets) -> Reading:
         """The share, with Wilson's interval."""
         (share, n), (floor, floor_n) = _named(sets.fake), _named(sets.real)
-        return Reading(share, *wilson(share, n, NORMAL_95), n, floor, floor_n)
+        return Reading(share, *wilson(share, n), n, floor, floor_n)
 
 
 @register
@@ -81,7 +81,7 @@ class ModeCoverage(Metric):
         there = asked > 0
         needed = (self.least * asked[there] / len(real)).tolist()
         shares = (drawn[there] / len(fake)).tolist()
-        reach = [wilson(share, len(fake), NORMAL_95) for share in shares]
+        reach = [wilson(share, len(fake)) for share in shares]
         found = zip(needed, [r[0] for r in reach], shares, [r[1] for r in reach], strict=True)
         surely, probably, possibly = zip(*((low >= n, s >= n, high >= n) for n, low, s, high in found), strict=True)
         return sum(surely) / len(shares), sum(probably) / len(shares), sum(possibly) / len(shares)
@@ -118,7 +118,7 @@ class ClassificationAccuracy(Metric):
         # as many generated as real ones are left to teach on
         made = sets.fake.rows(torch.arange(min(len(known), len(sets.fake))))
         (share, n), (floor, _) = (self._learned(taught_on, asked, sets.classes) for taught_on in (made, known))
-        return Reading(share, *wilson(share, n, NORMAL_95), len(made), floor, len(known), on=SMALL)
+        return Reading(share, *wilson(share, n), len(made), floor, len(known), on=SMALL)
 
     def _learned(self, known: Seen, asked: Seen, classes: int) -> tuple[float, int]:
         """Accuracy on `asked` of a network taught on `known`, and on how many images."""

@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limner.core.errors import UserError
-from limner.metrics.base import NORMAL_95, Features, Metric, Reading, Sets, halves
+from limner.core.shares import NORMAL_95
+from limner.metrics.base import Features, Metric, Reading, Sets, halves
 from limner.metrics.neighbours import squared_distances
 
 SURE = 3.0

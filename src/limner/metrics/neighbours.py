@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.core.errors import UserError
+from limner.core.shares import wilson
 from limner.core.spec import register
 from limner.metrics.base import Features, Metric, double, rows_per_block
 
@@ -125,15 +126,6 @@ def expected_coverage(n: int, m: int, k: int) -> float:
     1 - ∏ (n - i) / (n + m - i) over i = 1 … k: the chance that not all of the k nearest of the others are real.
     """
     return 1 - math.prod((n - i) / (n + m - i) for i in range(1, k + 1))
-
-
-def wilson(share: float, n: float, quantile: float) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a share of n independent points."""
-    square = quantile**2
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    reach = quantile / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    # rounding must not put a share of 0 or 1 outside
-    return max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach))
 
 
 def _spread(share: float, n: int) -> float:

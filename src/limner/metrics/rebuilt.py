@@ -13,11 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.core.pixels import psnr
+from limner.core.shares import NORMAL_95
 from limner.core.spec import register
 from limner.distances.lpips import LPIPS
 from limner.distances.msssim import MSSSIM
 from limner.distances.ssim import SSIM
-from limner.metrics.base import NORMAL_95, Images, Metric, Reading, Sets
+from limner.metrics.base import Images, Metric, Reading, Sets
 
 BLOCK = 100
 

@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from limner.core.rng import derived
+from limner.core.shares import wilson
 from limner.core.spec import register
-from limner.metrics.base import NORMAL_95, Features, Metric, Reading, Sets
-from limner.metrics.neighbours import wilson
+from limner.metrics.base import Features, Metric, Reading, Sets
 
 STEPS = 200
 
@@ -53,7 +53,7 @@ class TwoSampleTest(Metric):
 
     def interval(self, real: Features, fake: Features, value: float) -> tuple[float, float]:
         """Wilson's, of the images that it was tried on."""
-        return wilson(value, 2 * (len(real) - len(real) // 2), NORMAL_95)
+        return wilson(value, 2 * (len(real) - len(real) // 2))
 
     def _right(self, real: Features, fake: Features) -> Bool[Tensor, " k"]:
         """Which of the images kept back are told right."""

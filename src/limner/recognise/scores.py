@@ -11,12 +11,12 @@ from jaxtyping import Int, UInt8
 
 from limner.core.errors import UserError
 from limner.core.rng import derived
+from limner.core.shares import wilson
 from limner.recognise.features import View
 from limner.recognise.probes import Fitted, Kind, Scale, fit
 
 Bytes = UInt8[np.ndarray, "_ h w c"]
 Classes = Int[np.ndarray, " _"]
-Z_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,6 @@ class Score:
         spread = float(np.std(self.right, ddof=1)) / math.sqrt(len(self.right))
         reach = float(t.ppf(0.975, len(self.right) - 1)) * spread
         return max(0.0, self.mean - reach), min(1.0, self.mean + reach)
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a probability of which `share` of n trials came true (Wilson 1927)."""
-    z2 = Z_95**2 / n
-    middle = (share + z2 / 2) / (1 + z2)
-    reach = Z_95 / (1 + z2) * math.sqrt(share * (1 - share) / n + z2 / (4 * n))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from limner.core.pixels import Bytes, to_float
 from limner.core.rng import generator
+from limner.core.shares import wilson
 from limner.data.images import Images
 from limner.metrics.base import Extractor, Features, rows_per_block
-from limner.metrics.neighbours import wilson
 
 MOST = 50_000
 """Training pictures that are searched, at most."""
@@ -106,7 +106,7 @@ class Search:
         both = 1 / (1 / len(ratios) + 1 / len(self._control))
         beyond = int((ratios < self._control.min()).sum())
         chance = all_of_one_kind(beyond, len(ratios), len(self._control))
-        return self._worst(pixels, ratios), Share(share, *wilson(share, both, 1.96), len(ratios), beyond, chance)
+        return self._worst(pixels, ratios), Share(share, *wilson(share, both), len(ratios), beyond, chance)
 
     def _ratios(self, x: Features) -> Float[Tensor, " n"]:
         """Distance to the nearest training picture over that to the nearest held-out one."""
