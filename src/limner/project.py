@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 import limner
-from limner import likeness
+from limner import alarms, likeness
 from limner.core import parallel, store
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
@@ -41,7 +41,7 @@ from limner.data.pairs import BATCHES
 from limner.journal import Journal
 from limner.monitor import monitor
 from limner.patience import patient, worn_out
-from limner.train import Budget, GaveUp, Run, Source, State, check, train
+from limner.train import Budget, GaveUp, Health, Run, Source, State, check, train
 from limner.translations import watch_translations
 
 KEPT = 2
@@ -53,6 +53,8 @@ LEAST = 4
 FINE = 0.01
 """Share of the first distance below which random features do not see what becomes better. In 64,000 images on 200
 digits theirs rose from 0.0008 to 0.0011, where LeNet-5's fell from 2.5 to 1.5 (docs/systems/overfitting.md, seed 0)."""
+UNSHOWN = {"nimg", "share", "score", "critic margin", "critic spread", "nearer", "repeated", "leaked", "label skill"}
+"""What a history holds beside the scores of a model."""
 SETTINGS = "run.json"
 ROOM = "give another --out, or make room there"
 
@@ -169,7 +171,9 @@ class Project:
         shown, order = relabelled(images, among, run)
         batches = source(shown, run.batch, run.seed, device, order)
         ended = lambda: stop() or bool(worn_out(state.history, run.patience))  # noqa: E731
-        events = train(state, run, batches, until=self.settings.budget, stop=ended)
+        health = lambda: Health(alarms.suspicious(state.history), alarms.ill(state.history))  # noqa: E731
+        good = self._healthy(state)
+        events = train(state, run, batches, until=self.settings.budget, stop=ended, health=health, good=good)
         with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
                 yield from events
@@ -197,6 +201,8 @@ class Project:
                         if drawn is None or time.monotonic() - drawn > REDRAW:
                             draw_curve(journal.history, self.folder / "curve.png")
                             drawn = time.monotonic()
+                    case Alarm(kind="rescue"):
+                        yield self._go_back(state, run)
                     case Finished():
                         draw_curve(journal.history, self.folder / "curve.png")
                     case _:
@@ -217,6 +223,22 @@ class Project:
         self._publish(state, run)
         self._delete_old()
         return Saved(state.nimg, here)
+
+    def _go_back(self, state: State, run: Run) -> Saved:
+        """What came after the state that was gone back to is gone, so that a killed run goes on from there too."""
+        for folder in self._checkpoints():
+            if int(folder.name) > state.nimg:
+                store.remove(folder)
+                if self._read("best") == folder.name:
+                    self._point("best", "")
+        return self._save(state, run)
+
+    def _healthy(self, state: State) -> dict[str, Any] | None:
+        """The newest checkpoint that is better to go back to than the present state, where that one is suspicious."""
+        if not alarms.suspicious(state.history):
+            return None
+        older = (folder for folder in reversed(self._checkpoints()) if int(folder.name) < state.nimg)
+        return next((t for t in map(_whole, older) if t and not alarms.suspicious(t["history"])), None)
 
     def _publish(self, state: State, run: Run) -> None:
         """Point to a new checkpoint, and make the model file if it is the one to keep so far.
@@ -246,7 +268,7 @@ class Project:
             "nimg": state.nimg,
             "seconds": round(state.seconds, 1),
             "seed": run.seed,
-            "scores": {name: score for name, score in scores.items() if name not in ("nimg", "share", "score")},
+            "scores": {name: score for name, score in scores.items() if name not in UNSHOWN},
         }
         return likeness.of(state.averaged, said.names, header)
 
@@ -345,6 +367,14 @@ def _score(look: dict[str, float]) -> float:
     """What picks the best, lower is better; infinite where it is not a number."""
     score = look.get("score", math.inf)
     return score if math.isfinite(score) else math.inf
+
+
+def _whole(folder: Path) -> dict[str, Any] | None:
+    """A checkpoint, if it is whole."""
+    try:
+        return store.load_state(folder)
+    except UserError:
+        return None
 
 
 def _load(state: State, folder: Path) -> None:
