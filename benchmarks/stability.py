@@ -185,14 +185,16 @@ def work(problems: list[str], names: list[str], trials: range, rows: Path) -> It
 
 def summary(rows: list[dict[str, Any]]) -> str:
     """Converged of tried with Wilson's 95 % interval, for each problem and over all."""
-    lines = ["| contestant | problem | converged | share, 95 % interval | CPU minutes |", "| --- | --- | --- | --- | --- |"]
+    head = "| contestant | problem | converged | share, 95 % interval | CPU minutes |"
+    lines = [head, "| --- | --- | --- | --- | --- |"]
     for name in dict.fromkeys(row["contestant"] for row in rows):
         for problem in (*IMAGES, "all"):
             chosen = [r for r in rows if r["contestant"] == name and problem in ("all", r["problem"])]
             if chosen:
                 good = sum(r["converged"] for r in chosen)
                 low, high = wilson(good / len(chosen), len(chosen), 1.96)
-                cells = [name, problem, f"{good} of {len(chosen)}", f"{good / len(chosen):.1%} ({low:.1%} … {high:.1%})"]
+                cells = [name, problem, f"{good} of {len(chosen)}"]
+                cells += [f"{good / len(chosen):.1%} ({low:.1%} … {high:.1%})"]
                 cells += [f"{sum(r['cpu seconds'] for r in chosen) / 60:.1f}"]
                 lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -49,9 +49,9 @@ def raised(history: History) -> dict[str, str]:
     return {kind: words for kind, words in said.items() if words and not RULES[kind].said(history[:-1])}
 
 
-def suspicious(history: History) -> bool:
-    """Whether the newest look shows a sign of a trouble that is better gone back from: do not go back to here."""
-    return any(rule.curable and rule.streak(history) > 0 for rule in RULES.values())
+def worried(history: History) -> bool:
+    """Whether the newest look shows a curable trouble that has not been there for long enough to be said."""
+    return any(rule.curable and 0 < rule.streak(history) < rule.looks for rule in RULES.values())
 
 
 def ill(history: History) -> str:
@@ -86,7 +86,15 @@ def dead_critic(history: History) -> bool:
 
 def fooled_critic(history: History) -> bool:
     """A critic that finds samples far more real than pictures: it no longer learns, and is climbed."""
-    return history[-1]["share"] > 0 and history[-1].get("critic margin", 0.0) < -1.0
+    return history[-1]["share"] > 0 and history[-1].get("critic margin", 0.0) < -0.4
+
+
+def standstill(history: History) -> bool:
+    """A player whose weights are to the last bit those of the look before."""
+    if len(history) < 2 or history[-1]["nimg"] == history[-2]["nimg"]:
+        return False
+    before, now = history[-2:]
+    return any(now[name] == before.get(name) for name in now if name.startswith("weights of"))
 
 
 def over_fitting(history: History) -> bool:
@@ -125,9 +133,9 @@ def _number(look: dict[str, float]) -> float:
 
 def _collapse(history: History, since: float) -> str:
     return (
-        f"the samples vary {history[-1]['diversity']:.0%} as much as real images and cover {history[-1]['coverage']:.0%} "
-        f"of the held-out ones: the generator is collapsing (seen since {since:,.0f} images); "
-        "try a smaller learning rate or a stronger penalty"
+        f"the samples vary {history[-1]['diversity']:.0%} as much as real images and cover "
+        f"{history[-1]['coverage']:.0%} of the held-out ones: the generator is collapsing "
+        f"(seen since {since:,.0f} images); try a smaller learning rate or a stronger penalty"
     )
 
 
@@ -159,6 +167,16 @@ def _fooled(history: History, since: float) -> str:
     )
 
 
+def _standstill(history: History, since: float) -> str:
+    before, now = history[-2:]
+    still = [name.removeprefix("weights of ") for name in now
+             if name.startswith("weights of") and now[name] == before.get(name)]  # fmt: skip
+    return (
+        f"the weights of the {' and the '.join(still)} have not moved between {before['nimg']:,.0f} and "
+        f"{now['nimg']:,.0f} images: its rate is 0, or no gradient reaches it"
+    )
+
+
 def _over_fitting(history: History, since: float) -> str:
     best = min(look["kernel distance"] for look in history if "kernel distance" in look)
     return (
@@ -185,8 +203,9 @@ def _no_progress(history: History, since: float) -> str:
 
 def _repeated(history: History, since: float) -> str:
     return (
-        f"{history[0]['repeated']:.0%} of the training pictures occur more than once, and {history[0]['leaked']:.0%} of "
-        "the held-out ones are among them: scores on those say little; limner check names the doubles"
+        f"{history[0]['repeated']:.0%} of the training pictures occur more than once, and "
+        f"{history[0]['leaked']:.0%} of the held-out ones are among them: scores on those say little; "
+        "limner check names the doubles"
     )
 
 
@@ -203,9 +222,10 @@ RULES: dict[str, Rule] = {
     "coming apart": Rule(came_apart, _apart, looks=2, curable=True),
     "dead critic": Rule(dead_critic, _dead, curable=True),
     "fooled critic": Rule(fooled_critic, _fooled, looks=2, curable=True),
+    "standstill": Rule(standstill, _standstill),
     "over-fitting": Rule(over_fitting, _over_fitting, looks=3),
     "memorising": Rule(memorising, _memorising, looks=2),
-    "no progress": Rule(no_progress, _no_progress),
+    "no progress": Rule(no_progress, _no_progress, curable=True),
     "doubles": Rule(repeated, _repeated),
     "labels": Rule(labels_say_nothing, _labels),
 }

@@ -116,6 +116,7 @@ class Watch:
         score, error = values[judge], values.pop("error", 0.0)
         told = {"nimg": at.nimg, "share": at.share, "score": score}
         told |= {"error": error} if judge == "kernel distance" else {}
+        told |= {f"weights of {role}": _size(net) for role, net in self._state.nets.items()}
         self._state.history.append(told | values | signs | ({} if self._state.history else self._facts()))
         yield Scores(at.nimg, values, score, told.get("error", 0.0))
         for kind, words in raised(self._state.history).items():
@@ -223,3 +224,8 @@ def _spread(features: Tensor) -> float:
     """Root mean squared distance of features from their mean."""
     return float(features.double().var(0).sum().sqrt())
 
+
+@torch.no_grad()
+def _size(net: nn.Module) -> float:
+    """Sum of the squared weights: the same in two looks when nothing moved."""
+    return float(torch.stack([p.double().square().sum() for p in net.parameters()]).sum())

@@ -13,7 +13,7 @@ ENOUGH = 50
 
 
 def nearness(fake: Tensor, train: Tensor, held: Tensor) -> float:
-    """Share of samples nearer to a training image than to any of as many held-out ones; one half where all are alike."""
+    """Share of samples nearer to a training image than to any of as many held-out ones: a half where all are alike."""
     n = min(len(train), len(held))
     nearest = [torch.cdist(fake.double(), part[:n].double()).min(1).values for part in (train, held)]
     return float((nearest[0] < nearest[1]).double().mean())
@@ -28,7 +28,7 @@ def repetition(x: Tensor, among: Tensor | None = None) -> float:
 
 
 def label_skill(features: Tensor, label: Tensor, held: Tensor, held_label: Tensor) -> float:
-    """Standard errors by which the nearest image's label is right more often than by chance; infinite for few labels."""
+    """Standard errors by which the nearest image's label is right more often than by chance; infinite for few."""
     known, asked = label >= 0, held_label >= 0
     label, held_label = label[known], held_label[asked]
     if len(label) < ENOUGH or len(held_label) < ENOUGH or len(label.unique()) < 2:

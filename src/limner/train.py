@@ -20,6 +20,7 @@ from limner.core import parallel
 from limner.core.ema import Average
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Progress
+from limner.core.health import Health, agreed
 from limner.core.moment import Moment
 from limner.core.optim import Adam, Optimizer, lay_out_alike
 from limner.core.pace import Clock, Pace
@@ -33,14 +34,6 @@ RETRIES = 6
 """Rollbacks after which a training is given up."""
 GENTLER = 0.25
 """Factor of the learning rate when an ill training goes back."""
-
-
-@dataclass(frozen=True)
-class Health:
-    """What a look found: whether it is better not gone back to, and why to go back now, if so."""
-
-    suspicious: bool = False
-    ill: str = ""
 
 
 @register
@@ -75,7 +68,7 @@ class Run:
     compile: whether the generator is compiled
     keep: what becomes the model file: the last state that cannot be told from the best on held-out images, or the last
     patience: looks in a row without a better score after which training stops, none to go on
-    rescues: how often an ill training goes back to its last healthy look and on at a quarter of the rate
+    rescues: how often an ill training goes back to its best look, and on at a quarter of the rate
     pictures: how many of the images are trained on, drawn by the seed; none for all
     labels: how many labels are kept, as many of each class; none for all
     labelled: share of the images shown that have a label, by repeating those; none for as many as there are
@@ -105,10 +98,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: images, seconds, or whichever ends first. Raises UserError when there is neither."""
+    """How long to train: images, seconds, or whichever ends first. Raises UserError when there is neither.
+
+    flat: whether to end before that once the held-out score no longer gets better
+    """
 
     images: int | None = None
     seconds: float | None = None
+    flat: bool = False
 
     def __post_init__(self) -> None:
         if self.images is None and self.seconds is None:
@@ -245,21 +242,24 @@ def train(
     looks: int = 20,
     stop: Callable[[], bool] = lambda: False,
     health: Callable[[], Health] = Health,
-    good: dict[str, Any] | None = None,
+    best: dict[str, Any] | None = None,
 ) -> Iterator[Event]:
     """Train `state` until the budget is used up or `stop()` is true; yields Progress after each step.
 
     About `looks` times, and at the end, it yields Look: a moment to draw, score and save. A loss or weight
-    that is not finite brings back the state of the last healthy Look at half the learning rate, and an Alarm.
+    that is not finite brings back the state of the last Look at half the learning rate, and an Alarm.
     Raises GaveUp, an ArithmeticError, when that does not help. `health()` is asked after each Look: what is ill goes
-    back too, as often as the run allows. `good` is the state to go back to, where the present one is not healthy.
+    back to the best one, as often as the run allows. `best` is that state, where it is not the present one.
     """
     parallel.rows(run.batch)
     clock = Clock(state.seconds)
     pace = Pace(looks)
     if state.looked >= 0:
         pace.begin(until.share(state.nimg, state.seconds + state.reserve), state.seconds, state.reserve)
-    good = good or copy.deepcopy(state.tree())
+        if _checked(health, state, run).worried:
+            pace.hasten(until.share(state.nimg, state.seconds + state.reserve))
+    good = copy.deepcopy(state.tree())
+    best = best or good
     while True:
         state.seconds, told = parallel.agree(clock.seconds(), stop(), state.device)
         share = until.share(state.nimg, state.seconds + state.reserve)
@@ -269,12 +269,16 @@ def train(
             if state.nimg != state.looked and pace.due(share, state.seconds):
                 _insist_on_finite(state)
                 yield from _look(state, share)
-                found = _agreed(health(), state, run)
+                found = _checked(health, state, run)
                 if found.ill:
-                    yield _rescue(state, good, found.ill)
+                    yield _rescue(state, best, found.ill)
                     pace.begin(until.share(state.nimg, state.seconds + state.reserve), state.seconds, state.reserve)
+                    good = copy.deepcopy(state.tree())
                     continue
-                good = good if found.suspicious else copy.deepcopy(state.tree())
+                good = copy.deepcopy(state.tree())
+                best = best if found.worse else good
+                if found.worried:
+                    pace.hasten(share)
                 state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
                 continue
             values = state.tape.put(_step(state, run, batches, share))
@@ -370,20 +374,17 @@ def _roll_back(state: State, good: dict[str, Any], problem: NotFinite) -> Alarm:
     return Alarm(when, "not finite", f"{problem} after {when:,} images", action)
 
 
-def _agreed(found: Health, state: State, run: Run) -> Health:
-    """What all processes find, as only the first one looks; nothing when there have been enough rescues."""
-    told = (parallel.agree(0.0, flag, state.device)[1] for flag in (found.suspicious, bool(found.ill)))
-    suspicious, ill = told
-    if state.rescues >= run.rescues:
-        return Health()
-    return Health(suspicious, (found.ill or "ill") if ill else "")
+def _checked(health: Callable[[], Health], state: State, run: Run) -> Health:
+    """What all processes are to do; nothing when there have been enough rescues."""
+    found = agreed(health(), state.device)
+    return found if state.rescues < run.rescues else Health()
 
 
-def _rescue(state: State, good: dict[str, Any], why: str) -> Alarm:
-    """Bring back the last healthy state at a quarter of the rate."""
+def _rescue(state: State, best: dict[str, Any], why: str) -> Alarm:
+    """Bring back the best state at a quarter of the rate."""
     when, retries, rescues, rate = state.nimg, state.retries + 1, state.rescues + 1, state.rate * GENTLER
     seconds, reserve = state.seconds, state.reserve
-    state.load(good)
+    state.load(best)
     state.retries, state.rescues, state.rate = retries, rescues, rate
     state.seconds, state.reserve = seconds, reserve
     action = f"went back to {state.nimg:,} images and go on at {rate:g} × the learning rate"

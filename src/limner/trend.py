@@ -102,13 +102,8 @@ def trend(history: History) -> Trend:
     now = looks[-1]
     if len(looks) < WINDOW:
         return Trend("too early", looks[0]["nimg"], now["nimg"], now["score"], now.get("error", 0.0))
-    kinds = [_kind(looks[:end]) for end in range(WINDOW, len(looks) + 1)]
-    last = kinds[-1]
-    lasted = next((k for k, kind in enumerate(reversed(kinds)) if kind != last), len(kinds))
-    # what is judged is a window: what it shows began where the window of the first such judgement did
-    back = LATE if last in ("getting worse", "over-fitting") else WINDOW
-    since = looks[len(looks) - lasted - back + 1]["nimg"]
-    return Trend(last, since, now["nimg"], now["score"], _noise(looks[-WINDOW:]))
+    kind = _kind(looks, WINDOW)
+    return Trend(kind, _since(looks, kind), now["nimg"], now["score"], _noise(looks[-WINDOW:]))
 
 
 def finished(history: History) -> str:
@@ -178,16 +173,24 @@ class Line:
         return float(stdtr(self.n - 2, self.slope / error)) < 1 - CONFIDENCE
 
 
-def _kind(looks: History) -> Kind:
-    """Of the newest looks of these."""
-    window, scores = looks[-WINDOW:], _column(looks, "score")
+def _since(looks: History, kind: Kind) -> float:
+    """Where it began: at the best look, or as far back as all the looks since then show the same."""
+    if kind in ("getting worse", "over-fitting"):
+        return looks[int(_column(looks, "score").argmin())]["nimg"]
+    others = (size for size in range(WINDOW, len(looks) + 1) if _kind(looks, size) != kind)
+    return looks[-next(others, len(looks) + 1) + 1]["nimg"]
+
+
+def _kind(looks: History, size: int) -> Kind:
+    """Of so many newest looks."""
+    window, scores = looks[-size:], _column(looks, "score")
     noise, best = _noise(window), scores.min()
     if (scores[-LATE:] > np.maximum(1.3 * best, best + SURE * noise)).all():
         by_heart = all(look.get("critic gap", 0.0) > 0.5 for look in window[-LATE:])
         return "over-fitting" if by_heart else "getting worse"
-    before = scores[:-WINDOW].min() if len(looks) > WINDOW else math.inf
-    better = scores[-WINDOW:].min() < before - noise
-    falls = Line.through(np.arange(float(WINDOW)), scores[-WINDOW:]).falls()
+    before = scores[:-size].min() if len(looks) > size else math.inf
+    better = scores[-size:].min() < before - noise
+    falls = Line.through(np.arange(float(size)), scores[-size:]).falls()
     return "improving" if falls or better else "flat"
 
 

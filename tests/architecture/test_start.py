@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "numpy", "scipy", "matplotlib", "PIL", "rich")
-VERBS = ("check", "train", "sample", "dream", "invert", "restore", "translate")
+VERBS = ("check", "train", "tune", "sample", "dream", "invert", "restore", "translate")
 VERBS += ("evaluate", "baseline", "verify", "list")
 
 

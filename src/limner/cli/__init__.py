@@ -24,6 +24,7 @@ from limner.cli.restore import restore
 from limner.cli.sample import sample
 from limner.cli.train import train
 from limner.cli.translate import translate
+from limner.cli.tune import tune
 from limner.cli.verify import verify
 from limner.core.errors import UserError, unknown
 
@@ -57,7 +58,7 @@ def app() -> None:
     """Train an image generator on your own pictures, and use it."""
 
 
-for _verb in (check, train, sample, dream, invert, restore, translate, evaluate, baseline, verify, listing):
+for _verb in (check, train, tune, sample, dream, invert, restore, translate, evaluate, baseline, verify, listing):
     app.add_command(_verb)
 
 
