@@ -105,6 +105,11 @@ def over_fitting(history: History) -> bool:
     return len(history) > 1 and now.get("critic gap", 0.0) > 0.5 and now["kernel distance"] > worse
 
 
+def by_heart(history: History) -> bool:
+    """A critic that tells training images from held-out ones, whatever the score does."""
+    return history[-1].get("critic gap", 0.0) > 0.7
+
+
 def memorising(history: History) -> bool:
     """Samples nearer to training images than to as many held-out ones, which should be a toss-up."""
     return history[-1].get("nearer", 0.5) > 0.75
@@ -186,6 +191,13 @@ def _over_fitting(history: History, since: float) -> str:
     )
 
 
+def _by_heart(history: History, since: float) -> str:
+    return (
+        f"the critic finds training images {history[-1]['critic gap']:.1f} standard deviations more real than held-out "
+        f"ones: it knows them by heart (seen since {since:,.0f} images); add data, or -o augment=DiffAugment"
+    )
+
+
 def _memorising(history: History, since: float) -> str:
     return (
         f"{history[-1]['nearer']:.0%} of the samples are nearer to a training picture than to any of as many held-out "
@@ -224,6 +236,7 @@ RULES: dict[str, Rule] = {
     "fooled critic": Rule(fooled_critic, _fooled, looks=2, curable=True),
     "standstill": Rule(standstill, _standstill),
     "over-fitting": Rule(over_fitting, _over_fitting, looks=3),
+    "by heart": Rule(by_heart, _by_heart, looks=2),
     "memorising": Rule(memorising, _memorising, looks=2),
     "no progress": Rule(no_progress, _no_progress, curable=True),
     "doubles": Rule(repeated, _repeated),
