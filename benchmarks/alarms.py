@@ -155,7 +155,8 @@ def healthy(rng: np.random.Generator) -> tuple[str, ...]:
     game = rng.choice(["Relativistic", "Relativistic", "NonSaturating", "Hinge"])
     few = rng.random() < 0.25
     changes = (f"lr={rate:.6f}", f"generator.width={rng.choice([48, 64, 96])}", f"objective.game={game}")
-    return (*changes, f"batch={rng.choice([32, 64])}", "pictures=1000" if few else f"augment={rng.choice(['none', 'DiffAugment'])}")
+    changes += (f"batch={rng.choice([32, 64])}",)
+    return (*changes, "pictures=1000" if few else f"augment={rng.choice(['none', 'DiffAugment'])}")
 
 
 def trial(name: str, seed: int, rescues: int | None) -> dict[str, Any]:
