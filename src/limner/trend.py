@@ -12,6 +12,7 @@ interruption, which adds a look, changes no decision.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,12 +127,13 @@ def forecast(history: History, images: float) -> Forecast:
     x, y = _column(tail, "nimg"), _column(tail, "score")
     error = max(float(np.mean([look.get("error", 0.0) for look in tail])), 0.0)
     # far from its noise a score falls by equal factors, near it only differences mean something
-    scale, back = (np.log, np.exp) if (y > 4 * error).all() and (y > 0).all() else (_same, _same)
-    line = Line.through(np.log(x), scale(y))
+    powers = bool((y > 4 * error).all() and (y > 0).all())
+    back: Callable[[float], float] = math.exp if powers else float
+    line = Line.through(np.log(x), np.log(y) if powers else y)
     at = math.log(x[-1] + images)
     middle, reach = line.at(at), float(stdtrit(len(x) - 2, (1 + CONFIDENCE) / 2)) * line.error(at)
-    low, mean, high = (float(back(v)) for v in (middle - reach, middle, middle + reach))
-    return Forecast(images, mean, low, high, float(back(line.at(math.log(x[-1])))))
+    low, mean, high = (back(v) for v in (middle - reach, middle, middle + reach))
+    return Forecast(images, mean, low, high, back(line.at(math.log(x[-1]))))
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,3 @@ def _noise(window: History) -> float:
 
 def _column(looks: History, name: str) -> Numbers:
     return np.array([look[name] for look in looks], np.float64)
-
-
-def _same(value: Numbers) -> Numbers:
-    return value

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from limner.data.images import Images
+    from limner.train import Budget
     from limner.tuning.study import Tried
 
 TRIALS = 20
@@ -85,22 +86,19 @@ def _tune(
 ) -> int:  # fmt: skip
     from limner.cli.signals import Stop
     from limner.recipes.base import plan
-    from limner.train import Budget
     from limner.tuning.knobs import knobs
-    from limner.tuning.study import open_study, search, tried
+    from limner.tuning.study import open_study, search, tried, winner
     from limner.tuning.trainings import Trainings
 
     facts = facts_of(images, pick_device(device), seed)
     turned = knobs(plan(recipe, facts, assignments))
-    count = images_per_trial
-    budget = Budget(count, None if count else each or seconds / TRIALS)
-    about = {"data": images.fingerprint, "recipe": recipe, "options": " ".join(assignments) or "none"}
-    about["trial"] = f"{count:,} images" if count else duration(budget.seconds or 0.0)
-    study = open_study(out, about, seed)
+    options = " ".join(assignments) or "none"
+    study = open_study(out, {"data": images.fingerprint, "recipe": recipe, "options": options}, seed)
+    budget = _each(study, out, seconds / TRIALS, each, images_per_trial)
     before = tried(study, turned)
     spent = sum(one.seconds for one in before)
-    times = f"{about['trial']} a trial, {duration(seconds)} in all"
-    remark(f"{len(images):,} pictures, {images.image}; recipe {recipe}; {times}")
+    length = f"{budget.images:,} images" if budget.images else duration(budget.seconds or 0.0)
+    remark(f"{len(images):,} pictures, {images.image}; recipe {recipe}; {length} a trial, {duration(seconds)} in all")
     if before:
         remark(f"going on: {len(before)} trials in {duration(spent)} so far")
     with Stop() as stop, progress("tuning") as tick:
@@ -109,8 +107,25 @@ def _tune(
             spent += one.seconds
             tick(min(spent / seconds, 1.0), 0)
             remark(f"trial {one.number}: " + ("broken off" if one.score is None else f"{one.score:.4g}"))
-    _conclude(data, out, tried(study, turned), turned, recipe, assignments, as_json)
+    if stop.exit_code:
+        remark(f"stopped; the same command goes on in {out}")
+    if not stop.exit_code or winner(tried(study, turned)):
+        _conclude(data, out, tried(study, turned), turned, recipe, assignments, as_json)
     return stop.exit_code
+
+
+def _each(study: Any, out: Path, usual: float, seconds: float | None, images: int | None) -> Budget:
+    """The budget of one trial, which is the same in all sessions of a search."""
+    from limner.train import Budget
+
+    known: list[Any] | None = study.user_attrs.get("trial")
+    asked = [images, None if images else seconds] if images or seconds else known or [None, usual]
+    if known and asked != known:
+        given = f"--images {images}" if images else f"--trial {duration(seconds or 0.0)}"
+        was = f"{known[0]:,} images" if known[0] else duration(known[1])
+        raise UserError(f"{given}: trials in {out} are {was} long; leave it out, or give another --out")
+    study.set_user_attr("trial", asked)
+    return Budget(*asked)
 
 
 def _going_on(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,14 +40,11 @@ class Trainings:
         project = Project.create(place, Settings.of(self.images, run, self.recipe, self.budget))
         best = math.inf
         try:
-            with closing(project.work(self.images, self.held_out, device=self.facts.device, stop=self.stop)) as events:
-                for event in events:
-                    if self.stop():
-                        raise Broken
-                    if isinstance(event, Scores):
-                        best = min(best, event.score if math.isfinite(event.score) else math.inf)
-                    if isinstance(event, Look) and report(int(event.share * STEPS), best):
-                        raise Broken
+            for event in project.work(self.images, self.held_out, device=self.facts.device, stop=self.stop):
+                if isinstance(event, Scores):
+                    best = min(best, event.score if math.isfinite(event.score) else math.inf)
+                if self.stop() or (isinstance(event, Look) and report(int(event.share * STEPS), best)):
+                    raise Broken
         finally:
             shutil.rmtree(place / "checkpoints", ignore_errors=True)
         return best
