@@ -66,9 +66,10 @@ def collapse(history: History) -> bool:
 
 
 def worse_than_untrained(history: History) -> bool:
-    """A distance well above that of the untrained networks."""
+    """A distance well above that of the untrained networks; after a fifth of the run, one that is not below it."""
     first, now = history[0], history[-1]
-    return "kernel distance" in now and _number(now) > 1.5 * first["score"] + SURE * now.get("error", 0.0)
+    limit = 1.5 * first["score"] + SURE * now.get("error", 0.0) if now["share"] < 0.2 else first["score"]
+    return "kernel distance" in now and _number(now) > limit
 
 
 def came_apart(history: History) -> bool:
@@ -238,7 +239,7 @@ RULES: dict[str, Rule] = {
     "over-fitting": Rule(over_fitting, _over_fitting, looks=3),
     "by heart": Rule(by_heart, _by_heart, looks=2),
     "memorising": Rule(memorising, _memorising, looks=2),
-    "no progress": Rule(no_progress, _no_progress, curable=True),
+    "no progress": Rule(no_progress, _no_progress),
     "doubles": Rule(repeated, _repeated),
     "labels": Rule(labels_say_nothing, _labels),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -97,13 +96,14 @@ def test_a_first_sign_brings_the_next_look_sooner() -> None:
 def trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks between 300 and 360 images are ill, and none after 200 is as good as the best: functions of the history."""
     monkeypatch.setattr(alarms, "ill", lambda history: "ill" if 300 <= history[-1]["nimg"] <= 360 else "")
+    monkeypatch.setattr("limner.project.draw_curve", lambda *_: None)
     monkeypatch.setattr("limner.project.as_good_as_any", lambda history: not history or history[-1]["nimg"] <= 200)
 
 
 def project(folder: Path, images: Any, stops: tuple[int, ...] = ()) -> Project:
     """A run in a folder, stopped after so many steps of each session but the last."""
     run = plan("plain", Facts(images.image, 100, 0, "cpu"), ("generator.width=8", "critic.width=8", "batch=8"))
-    made = Project.create(folder, dataclasses.replace(Settings.of(images, run, "plain", Budget(800))))
+    made = Project.create(folder, Settings.of(images, run, "plain", Budget(480)))
     for steps in (*stops, None):
         asked = itertools.count(1)
         list(Project.open(folder).work(images, stop=lambda asked=asked, steps=steps: next(asked) == steps))
@@ -111,12 +111,12 @@ def project(folder: Path, images: Any, stops: tuple[int, ...] = ()) -> Project:
 
 
 @pytest.mark.usefixtures("trouble")
-@pytest.mark.parametrize("stops", [(20,), (45,), (50,), (43, 9, 30)], ids=str)
+@pytest.mark.parametrize("stops", [(20,), (41, 9)], ids=str)
 def test_interrupted_amid_rescues_it_ends_the_same(kit: Any, stops: tuple[int, ...], tmp_path: Path) -> None:
     """Before the trouble, amid the rescues and after them."""
     images = kit.pictures()
     whole, parts = project(tmp_path / "whole", images), project(tmp_path / "parts", images, stops)
-    trees = [store.load_state(p.folder / "checkpoints" / "0000000800") for p in (whole, parts)]
+    trees = [store.load_state(p.folder / "checkpoints" / "0000000480") for p in (whole, parts)]
     assert trees[0]["rescues"] == trees[1]["rescues"] == 3
     for tree in trees:
         del tree["history"]
@@ -127,13 +127,13 @@ def test_interrupted_amid_rescues_it_ends_the_same(kit: Any, stops: tuple[int, .
 def test_after_a_rescue_the_folder_is_that_of_the_state_gone_back_to(kit: Any, tmp_path: Path) -> None:
     images = kit.pictures()
     run = plan("plain", Facts(images.image, 100, 0, "cpu"), ("generator.width=8", "critic.width=8", "batch=8"))
-    opened = Project.create(tmp_path / "run", Settings.of(images, run, "plain", Budget(800)))
+    opened = Project.create(tmp_path / "run", Settings.of(images, run, "plain", Budget(480)))
     for event in (events := opened.work(images)):
         if isinstance(event, Alarm) and event.kind == "rescue":
             break
     events.close()
     there = sorted(int(path.name) for path in (opened.folder / "checkpoints").glob("[0-9]*"))
-    assert max(there) == 200 and (opened.folder / "latest").read_text().strip() == "0000000200"
-    assert store.load_state(opened.folder / "checkpoints" / "0000000200")["rescues"] == 1
+    assert max(there) == 192 and (opened.folder / "latest").read_text().strip() == "0000000192"
+    assert store.load_state(opened.folder / "checkpoints" / "0000000192")["rescues"] == 1
     again = [look["nimg"] for look in looks(read(opened.folder / "events.jsonl"))]
     assert again == sorted(again)
