@@ -27,14 +27,14 @@ def draw_curve(history: list[dict[str, Any]], path: Path, said: str = "", since:
     if "kernel distance" in scores:
         right = lower.twinx()
         seen, distance = zip(*scores["kernel distance"], strict=True)
-        right.plot(seen, distance, color="black", marker=".", label="kernel distance (log scale), ± standard error")
+        right.plot(seen, distance, color="black", marker=".")
         if error := dict(_series(history, "Scores", "error").get("error", [])):
             band = [error.get(n, 0.0) for n in seen]
             low, high = ([d + side * e for d, e in zip(distance, band, strict=True)] for side in (-1, 1))
             right.fill_between(seen, low, high, color="black", alpha=0.15, linewidth=0)
         if any(value > 0 for _, value in scores["kernel distance"]):  # unbiased, it may be below 0 throughout
             right.set_yscale("log")
-        right.set_ylabel("kernel distance")
+        right.set_ylabel("kernel distance ± standard error")
     lower.set_xlabel("images seen")
     lower.set_title(said, fontsize=9, loc="left")
     if since is not None:

@@ -217,8 +217,8 @@ class Project:
         """The learning curve, with what is to be said of it."""
         seen = looks(journal.history)
         found = trend(seen) if regular(seen) else None
-        said, since = (found.words, found.since) if found else ("", None)
-        draw_curve(journal.history, self.folder / "curve.png", said, since)
+        since = found.since if found and found.kind != "too early" else None
+        draw_curve(journal.history, self.folder / "curve.png", found.words if found else "", since)
 
     def _save_preview(self, event: Preview, first: str) -> None:
         """The preview to look at first needs no name; others say what they are of."""
