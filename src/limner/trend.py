@@ -116,11 +116,13 @@ def finished(history: History) -> str:
 
 
 def forecast(history: History, images: float) -> Forecast:
-    """The score after so many more images, from looks after the first quarter of the images, a line in log images."""
+    """The score after so many more images: a line in log images through looks after the first quarter of the images,
+    or since the score has been flat or has got worse.
+    """
     from scipy.special import stdtrit
 
     looks = regular(history)
-    tail = [look for look in looks if look["nimg"] >= looks[-1]["nimg"] / 4] if looks else []
+    tail = _tail(looks, trend(history)) if looks else []
     if len(tail) < WINDOW:
         now = looks[-1]["score"] if looks else math.nan
         return Forecast(images, math.nan, math.nan, math.nan, now)
@@ -202,6 +204,12 @@ def _noise(window: History) -> float:
     if known:
         return float(np.mean(known))
     return Line.through(np.arange(float(len(window))), _column(window, "score")).scatter
+
+
+def _tail(looks: History, found: Trend) -> History:
+    """The looks that a forecast continues."""
+    begin = max(found.nimg / 4, found.since if found.over else 0.0)
+    return looks[-max(WINDOW, sum(look["nimg"] >= begin for look in looks)) :]
 
 
 def _column(looks: History, name: str) -> Numbers:
