@@ -8,8 +8,8 @@ from typing import Any
 HEIGHT, WIDTH = 6.4, 9.0
 
 
-def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
-    """Draw the lines of a journal as PNG, whole or not at all."""
+def draw_curve(history: list[dict[str, Any]], path: Path, said: str = "", since: float | None = None) -> Path:
+    """Draw the lines of a journal as PNG, whole or not at all; `said` of the score, from `since` images on."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -26,12 +26,19 @@ def draw_curve(history: list[dict[str, Any]], path: Path) -> Path:
     lower.set_ylabel("coverage, diversity, gap (standard deviations)")
     if "kernel distance" in scores:
         right = lower.twinx()
-        distance = zip(*scores["kernel distance"], strict=True)
-        right.plot(*distance, color="black", marker=".", label="kernel distance (log scale)")
+        seen, distance = zip(*scores["kernel distance"], strict=True)
+        right.plot(seen, distance, color="black", marker=".")
+        if error := dict(_series(history, "Scores", "error").get("error", [])):
+            band = [error.get(n, 0.0) for n in seen]
+            low, high = ([d + side * e for d, e in zip(distance, band, strict=True)] for side in (-1, 1))
+            right.fill_between(seen, low, high, color="black", alpha=0.15, linewidth=0)
         if any(value > 0 for _, value in scores["kernel distance"]):  # unbiased, it may be below 0 throughout
             right.set_yscale("log")
-        right.set_ylabel("kernel distance")
+        right.set_ylabel("kernel distance ± standard error")
     lower.set_xlabel("images seen")
+    lower.set_title(said, fontsize=9, loc="left")
+    if since is not None:
+        lower.axvline(since, color="grey", linewidth=0.8, linestyle=":")
     for axis in figure.axes:
         axis.spines[["top"]].set_visible(False)
     for axis in (upper, lower):
@@ -48,7 +55,8 @@ def _series(history: list[dict[str, Any]], event: str, field: str) -> dict[str, 
     series: dict[str, list[tuple[int, float]]] = {}
     for line in history:
         if line["event"] == event:
-            for name, value in line[field].items():
+            values = line.get(field, {})
+            for name, value in (values if isinstance(values, dict) else {field: values}).items():
                 points = series.setdefault(name, [])
                 while points and points[-1][0] >= line["nimg"]:
                     points.pop()

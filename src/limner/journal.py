@@ -106,6 +106,24 @@ def read(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def looks(lines: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """The history of looks that a journal tells of: images seen, share of the run, seconds, score, its standard error
+    and what was measured. What a roll-back undid is left out.
+    """
+    history: list[dict[str, float]] = []
+    scores: dict[str, Any] = {}
+    for line in lines:
+        if line["event"] == "Scores":
+            scores = line
+        if line["event"] == "Look" and scores.get("nimg") == line["nimg"]:
+            while history and history[-1]["nimg"] >= line["nimg"]:
+                history.pop()
+            told = {name: line[name] for name in ("nimg", "share", "seconds")}
+            error = {"error": scores["error"]} if scores.get("error") else {}
+            history.append(told | {"score": scores["score"]} | error | scores["values"])
+    return history
+
+
 def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 

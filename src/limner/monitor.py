@@ -6,7 +6,9 @@ It draws from its own generators, so watching a run does not change it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import copy
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,16 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from limner.alarms import History, raised
 from limner.core.events import Alarm, Event, Look, Preview, Scores
 from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
 from limner.models.base import Critic, Encoder, Generator, LikelihoodGenerator
+from limner.symptoms import label_skill, nearness, repetition
 
-History = list[dict[str, float]]
-SURE = 3.0
-"""Standard errors by which a distance must have risen to be more than noise."""
+SIGNS = ("critic margin", "critic spread", "nearer")
+"""What is measured for alarms only."""
 
 
 @runtime_checkable
@@ -109,14 +112,15 @@ class Watch:
         if isinstance(net := self._state.averaged["generator"], LikelihoodGenerator):
             values["nats"] = self._nats(net)
         judge = "nats" if "nats" in values else "kernel distance" if self._sampled else "reconstruction"
+        signs = {name: values.pop(name) for name in SIGNS if name in values}
         score, error = values[judge], values.pop("error", 0.0)
         told = {"nimg": at.nimg, "share": at.share, "score": score}
-        self._state.history.append(told | ({"error": error} if judge == "kernel distance" else {}) | values)
-        yield Scores(at.nimg, values, score)
-        for kind, rule in RULES.items():
-            words = rule(self._state.history)
-            if words and not rule(self._state.history[:-1]):
-                yield Alarm(at.nimg, kind, words)
+        told |= {"error": error} if judge == "kernel distance" else {}
+        told |= {f"weights of {role}": _size(net) for role, net in self._state.nets.items()}
+        self._state.history.append(told | values | signs | ({} if self._state.history else self._facts()))
+        yield Scores(at.nimg, values, score, told.get("error", 0.0))
+        for kind, words in raised(self._state.history).items():
+            yield Alarm(at.nimg, kind, words)
 
     @torch.no_grad()
     def _draw(self) -> tuple[Tensor, Tensor | None]:
@@ -169,7 +173,28 @@ class Watch:
         critic = self._state.averaged["critic"] if "critic" in self._state.nets else None
         if isinstance(critic, Critic):
             values["critic gap"] = self._gap(critic)
-        return values
+            values |= self._hold(self._state.nets["critic"], fake, label)
+        return values | {"nearer": nearness(features, self._train.features, held)}
+
+    @torch.no_grad()
+    def _hold(self, critic: nn.Module, fake: Tensor, label: Tensor | None) -> dict[str, float]:
+        """How the critic of this moment tells training images from samples: their distance, and the spread of all."""
+        critic = copy.deepcopy(critic)
+        with torch.random.fork_rng(devices=[]):  # as in training: batch norm sees one kind at a time, dropout draws
+            real, made = critic(self._train.x, self._train.label).float(), critic(fake, label).float()
+        spread = torch.cat([real, made]).std()
+        return {"critic margin": float((real.mean() - made.mean()) / spread.clamp_min(1e-6)),
+                "critic spread": float(spread / (1e-6 + torch.cat([real, made]).abs().mean()))}  # fmt: skip
+
+    def _facts(self) -> dict[str, float]:
+        """What does not change: pictures that occur twice, and whether labels can be guessed from pictures."""
+        train, held = self._train, self._held_out
+        facts = {"repeated": repetition(train.x), "leaked": repetition(held.x, train.x)}
+        told = any(getattr(net, "classes", 0) for net in self._state.nets.values())
+        if told and train.label is not None and held.label is not None and not train.label.is_floating_point():
+            skill = label_skill(train.features, train.label, held.features, held.label)
+            facts |= {"label skill": skill} if math.isfinite(skill) else {}
+        return facts
 
     @torch.no_grad()
     def _nats(self, net: LikelihoodGenerator) -> float:
@@ -200,47 +225,7 @@ def _spread(features: Tensor) -> float:
     return float(features.double().var(0).sum().sqrt())
 
 
-def _collapsed(history: History) -> str:
-    """Samples that hardly differ, after a tenth of the run."""
-    last = [h for h in history if h["share"] > 0.1 and "diversity" in h][-2:]
-    if len(history) < 4 or len(last) < 2 or not all(h["diversity"] < 0.5 and h["coverage"] < 0.3 for h in last):
-        return ""
-    return (
-        f"the samples vary {last[-1]['diversity']:.0%} as much as real images and cover {last[-1]['coverage']:.0%} "
-        f"of the held-out ones: the generator is collapsing (seen since {last[0]['nimg']:,.0f} images); "
-        "try a smaller learning rate or a stronger penalty"
-    )
-
-
-def _overfit(history: History) -> str:
-    """A critic that knows the training images by heart while the score gets worse."""
-    if len(history) < 4 or "critic gap" not in history[-1]:
-        return ""
-    best = min(h["kernel distance"] for h in history)
-    last = history[-3:]
-    # unbiased distances near 0 are noise of either sign
-    if not all(
-        h.get("critic gap", 0.0) > 0.5 and h["kernel distance"] > max(1.3 * best, best + SURE * h.get("error", 0.0))
-        for h in last
-    ):
-        return ""
-    return (
-        f"the critic finds training images {last[-1]['critic gap']:.1f} standard deviations more real than held-out "
-        f"ones, and the distance rose from {best:.4g} to {last[-1]['kernel distance']:.4g}: it is over-fitting "
-        f"(seen since {last[0]['nimg']:,.0f} images); stop here, add data, or -o augment=DiffAugment"
-    )
-
-
-def _stuck(history: History) -> str:
-    """No better than at the very start, a third into the run."""
-    late = [h for h in history if h["share"] > 0.33]
-    if len(history) < 4 or not late or min(h["score"] for h in late) < 0.7 * history[0]["score"]:
-        return ""
-    return (
-        f"a third of the run is over and the distance is {late[-1]['score']:.4g}, from "
-        f"{history[0]['score']:.4g} at the start: nothing is being learned; try a smaller learning rate"
-    )
-
-
-RULES: dict[str, Callable[[History], str]] = {"collapse": _collapsed, "over-fitting": _overfit, "no progress": _stuck}
-"""Alarm kind → what is wrong in words, or nothing; each is raised when it begins."""
+@torch.no_grad()
+def _size(net: nn.Module) -> float:
+    """Sum of the squared weights: the same in two looks when nothing moved."""
+    return float(torch.stack([p.double().square().sum() for p in net.parameters()]).sum())

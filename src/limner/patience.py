@@ -7,19 +7,11 @@ stops where the other one does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator
 
 from limner.core.events import Alarm, Event, Look
 
 History = list[dict[str, float]]
-
-
-@runtime_checkable
-class Scored(Protocol):
-    """What is looked at of a training's state."""
-
-    history: History
 
 
 def worn_out(history: History, patience: int | None) -> str:
@@ -36,9 +28,9 @@ def worn_out(history: History, patience: int | None) -> str:
     )
 
 
-def patient(events: Iterable[Event], state: Scored, patience: int | None) -> Iterator[Event]:
-    """The same events, and an Alarm before the Look at which patience is at an end."""
+def patient(events: Iterable[Event], why: Callable[[], str]) -> Iterator[Event]:
+    """The same events, and an Alarm before the Look at which there is a reason to stop."""
     for event in events:
-        if isinstance(event, Look) and (words := worn_out(state.history, patience)):
+        if isinstance(event, Look) and (words := why()):
             yield Alarm(event.nimg, "early stop", words, "stop here; the model file holds the better one")
         yield event

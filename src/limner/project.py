@@ -22,37 +22,37 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import limner
-from limner import likeness
+from limner import alarms, likeness
 from limner.core import parallel, store
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
+from limner.core.health import Health
 from limner.core.pixels import enlarge, save_png
 from limner.core.rng import generator
 from limner.core.spec import Spec, build, load_user_file
 from limner.curve import draw_curve
 from limner.data.images import Images
-from limner.data.labels import repeated, thinned
 from limner.data.pairs import BATCHES
-from limner.journal import Journal
+from limner.journal import Journal, looks
 from limner.monitor import monitor
 from limner.patience import patient, worn_out
+from limner.selection import fewer, relabelled, rows_of, set_aside
 from limner.train import Budget, GaveUp, Run, Source, State, check, train
 from limner.translations import watch_translations
+from limner.trend import finished, regular, trend
 
 KEPT = 2
 """Newest checkpoints that stay on disk, beside the best."""
 REDRAW = 30.0
 """Seconds between two pictures of the learning curve."""
-LEAST = 4
-"""Pictures below which there is nothing to train on, or nothing to compare with."""
 FINE = 0.01
 """Share of the first distance below which random features do not see what becomes better. In 64,000 images on 200
 digits theirs rose from 0.0008 to 0.0011, where LeNet-5's fell from 2.5 to 1.5 (docs/systems/overfitting.md, seed 0)."""
+UNSHOWN = {"nimg", "share", "score", "critic margin", "critic spread", "nearer", "repeated", "leaked", "label skill"}
+"""What a history holds beside the scores of a model."""
 SETTINGS = "run.json"
 ROOM = "give another --out, or make room there"
 
@@ -168,8 +168,11 @@ class Project:
         source = BATCHES[run.objective.domains]
         shown, order = relabelled(images, among, run)
         batches = source(shown, run.batch, run.seed, device, order)
-        ended = lambda: stop() or bool(worn_out(state.history, run.patience))  # noqa: E731
-        events = train(state, run, batches, until=self.settings.budget, stop=ended)
+        why = partial(self._why_stop, state, run)
+        health = partial(_health, state)
+        best = self._best(state)
+        events = train(state, run, batches, until=self.settings.budget, stop=lambda: stop() or bool(why()),
+                       health=health, best=best)  # fmt: skip
         with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
                 yield from events
@@ -177,8 +180,8 @@ class Project:
             self._publish(state, run)
             self._delete_old()
             sampled = run.objective.sampled
-            watched = monitor(events, state, _rows(images, among), held_out, seed=run.seed, sampled=sampled)
-            watched = patient(watched, state, run.patience)
+            watched = monitor(events, state, rows_of(images, among), held_out, seed=run.seed, sampled=sampled)
+            watched = patient(watched, why)
             tried = partial(_tried, run, source(held_out, min(256, len(held_out)), run.seed, device))
             watched = watch_translations(watched, state, tried)
             yield from self._keep(watched, state, run)
@@ -195,13 +198,27 @@ class Project:
                     case Look():
                         yield self._save(state, run)
                         if drawn is None or time.monotonic() - drawn > REDRAW:
-                            draw_curve(journal.history, self.folder / "curve.png")
+                            self._draw(journal)
                             drawn = time.monotonic()
+                    case Alarm(kind="rescue"):
+                        yield self._go_back(state, run)
                     case Finished():
-                        draw_curve(journal.history, self.folder / "curve.png")
+                        self._draw(journal)
                     case _:
                         pass
                 yield event
+
+    def _why_stop(self, state: State, run: Run) -> str:
+        """Why to stop before the budget is used up, in words, or nothing."""
+        flat = finished(state.history) if self.settings.budget.flat else ""
+        return flat or worn_out(state.history, run.patience)
+
+    def _draw(self, journal: Journal) -> None:
+        """The learning curve, with what is to be said of it."""
+        seen = looks(journal.history)
+        found = trend(seen) if regular(seen) else None
+        since = found.since if found and found.kind != "too early" else None
+        draw_curve(journal.history, self.folder / "curve.png", found.words if found else "", since)
 
     def _save_preview(self, event: Preview, first: str) -> None:
         """The preview to look at first needs no name; others say what they are of."""
@@ -217,6 +234,24 @@ class Project:
         self._publish(state, run)
         self._delete_old()
         return Saved(state.nimg, here)
+
+    def _go_back(self, state: State, run: Run) -> Saved:
+        """What came after the state that was gone back to is gone, so that a killed run goes on from there too."""
+        for folder in self._checkpoints():
+            if int(folder.name) > state.nimg:
+                store.remove(folder)
+                if self._read("best") == folder.name:
+                    self._point("best", "")
+        return self._save(state, run)
+
+    def _best(self, state: State) -> dict[str, Any] | None:
+        """The checkpoint to go back to, where it is not the present state."""
+        if as_good_as_any(state.history) or not (name := self._read("best")) or int(name) >= state.nimg:
+            return None
+        try:
+            return store.load_state(self.folder / "checkpoints" / name)
+        except UserError:
+            return None
 
     def _publish(self, state: State, run: Run) -> None:
         """Point to a new checkpoint, and make the model file if it is the one to keep so far.
@@ -246,7 +281,7 @@ class Project:
             "nimg": state.nimg,
             "seconds": round(state.seconds, 1),
             "seed": run.seed,
-            "scores": {name: score for name, score in scores.items() if name not in ("nimg", "share", "score")},
+            "scores": {name: scores[name] for name in scores if name not in UNSHOWN and "weights of" not in name},
         }
         return likeness.of(state.averaged, said.names, header)
 
@@ -295,37 +330,14 @@ def _tried(run: Run, held_out: Source) -> Any:
     return run.objective.shown(held_out.at(0), generator(run.seed, 0, "held-out damage"))
 
 
-def set_aside(images: Images, held_out: Images | None, seed: int) -> tuple[NDArray[np.int64], Images]:
-    """Which images are trained on, and images that are not: a tenth, at most 2,000, unless some are given."""
-    if len(images if held_out is None else held_out) < LEAST:
-        few = images if held_out is None else held_out
-        raise UserError(f"{few.source} has {len(few)} usable pictures; that is too few, give at least {LEAST}")
-    order = np.random.default_rng([seed, 10]).permutation(len(images)).astype(np.int64)
-    if held_out is not None:
-        return np.sort(order), held_out
-    n = min(2000, max(LEAST // 2, len(images) // 10))
-    return np.sort(order[n:]), _rows(images, np.sort(order[:n]))
-
-
-def fewer(among: NDArray[np.int64], run: Run) -> NDArray[np.int64]:
-    """As many images as the run is to be trained on; those of a smaller number are among those of a larger."""
-    order = np.random.default_rng([run.seed, 11]).permutation(len(among))
-    return among if run.pictures is None else np.sort(among[order[: run.pictures]])
-
-
-def relabelled(images: Images, among: NDArray[np.int64], run: Run) -> tuple[Images, NDArray[np.int64]]:
-    """The images with as many labels as the run keeps, and which of them an epoch shows, labelled ones repeatedly."""
-    if images.labels is None:
-        return images, among
-    if run.labels is not None:
-        labels = thinned(images.labels, among, run.labels, len(images.names), run.seed)
-        images = dataclasses.replace(images, labels=labels)
-    assert images.labels is not None
-    return images, among if run.labelled is None else repeated(among, images.labels, run.labelled)
-
-
 def _name(state: State) -> str:
     return f"{state.nimg:010d}"
+
+
+def _health(state: State) -> Health:
+    """What the newest look says to the loop."""
+    seen = state.history
+    return Health(not as_good_as_any(seen), alarms.worried(seen), alarms.ill(seen))
 
 
 def as_good_as_any(history: list[dict[str, float]]) -> bool:
@@ -365,12 +377,3 @@ def _one_line(place: Path, advice: str) -> Generator[None, None, None]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"{error.filename or place}: {reason}; {advice}") from error
-
-
-def _rows(images: Images, rows: NDArray[np.int64], most: int = 2000) -> Images:
-    """Up to `most` of these images, evenly spaced, in memory."""
-    rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
-    labels = None if images.labels is None else images.labels[rows]
-    numbers = None if images.numbers is None else images.numbers[rows]
-    pixels = np.ascontiguousarray(images.pixels[rows])
-    return dataclasses.replace(images, pixels=pixels, labels=labels, numbers=numbers, files=())

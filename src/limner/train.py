@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,16 +20,20 @@ from limner.core import parallel
 from limner.core.ema import Average
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Progress
+from limner.core.health import Health, agreed
 from limner.core.moment import Moment
-from limner.core.optim import Adam, Optimizer
+from limner.core.optim import Adam, Optimizer, lay_out_alike
 from limner.core.pace import Clock, Pace
 from limner.core.rng import derived, generator, reseed
 from limner.core.spec import build, catalog, register, spec
+from limner.core.tape import NotFinite, Tape
 from limner.models.base import Model, kind_of
 from limner.objectives.base import Examples, Objective
 
 RETRIES = 6
 """Rollbacks after which a training is given up."""
+GENTLER = 0.25
+"""Factor of the learning rate when an ill training goes back."""
 
 
 @register
@@ -64,6 +68,7 @@ class Run:
     compile: whether the generator is compiled
     keep: what becomes the model file: the last state that cannot be told from the best on held-out images, or the last
     patience: looks in a row without a better score after which training stops, none to go on
+    rescues: how often an ill training goes back to its best look, and on at a quarter of the rate
     pictures: how many of the images are trained on, drawn by the seed; none for all
     labels: how many labels are kept, as many of each class; none for all
     labelled: share of the images shown that have a label, by repeating those; none for as many as there are
@@ -80,6 +85,7 @@ class Run:
     compile: bool = False
     keep: Literal["best", "last"] = "best"
     patience: int | None = None
+    rescues: int = 3
     pictures: int | None = None
     labels: int | None = None
     labelled: float | None = None
@@ -92,10 +98,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: images, seconds, or whichever ends first. Raises UserError when there is neither."""
+    """How long to train: images, seconds, or whichever ends first. Raises UserError when there is neither.
+
+    flat: whether to end before that once the held-out score no longer gets better
+    """
 
     images: int | None = None
     seconds: float | None = None
+    flat: bool = False
 
     def __post_init__(self) -> None:
         if self.images is None and self.seconds is None:
@@ -140,6 +150,7 @@ class State:
         self.reserve = 0.0
         self.rate = 1.0
         self.retries = 0
+        self.rescues = 0
         self.strength = run.augment.start if run.augment else 0.0
         self.history: list[dict[str, float]] = []
 
@@ -172,10 +183,11 @@ class State:
         self.average.nets.load_state_dict(tree["average"])
         for turn, optimizer in self.optimizers.items():
             optimizer.load_state_dict(copy.deepcopy(tree["optimizers"][turn]))
-            _lay_out_alike(optimizer)
+            lay_out_alike(optimizer)
         self.tape.begin(tree["unread"])
         for name in PLAIN:
-            setattr(self, name, copy.deepcopy(tree[name]))
+            # a checkpoint from before there were rescues is one without
+            setattr(self, name, copy.deepcopy(tree.get(name, 0) if name == "rescues" else tree[name]))
 
     def finite(self) -> bool:
         """Whether every weight and every average is a number."""
@@ -183,7 +195,7 @@ class State:
         return bool(torch.stack([t.detach().sum().isfinite() for t in tensors]).all())
 
 
-PLAIN = ("nimg", "looked", "seconds", "reserve", "rate", "retries", "strength", "history")
+PLAIN = ("nimg", "looked", "seconds", "reserve", "rate", "retries", "rescues", "strength", "history")
 """The parts of a state that are not tensors."""
 
 
@@ -194,6 +206,8 @@ def check(run: Run) -> None:
     for name, least, advice in (("patience", 1, "5, or none to go on"), ("pictures", 2, "1000, or none for all")):
         if (given := getattr(run, name)) is not None and given < least:
             raise UserError(f"{name}={given} is too few; use -o {name}={advice}")
+    if run.rescues < 0:
+        raise UserError(f"rescues={run.rescues} is no number of times; use -o rescues=3, or 0 for never")
     if run.labels is not None and run.labels < 1:
         raise UserError(f"labels={run.labels} leaves nothing to learn from; use -o labels=100, or none for all")
     needed = run.objective.roles()
@@ -215,10 +229,6 @@ def check(run: Run) -> None:
             raise UserError(f"players.{turn}: objective {name} has the turns {', '.join(run.objective.players)}")
 
 
-class NotFinite(ArithmeticError):
-    """A loss or a weight was not a number."""
-
-
 class GaveUp(ArithmeticError):
     """Smaller learning rates did not help."""
 
@@ -231,19 +241,25 @@ def train(
     until: Budget,
     looks: int = 20,
     stop: Callable[[], bool] = lambda: False,
+    health: Callable[[], Health] = Health,
+    best: dict[str, Any] | None = None,
 ) -> Iterator[Event]:
     """Train `state` until the budget is used up or `stop()` is true; yields Progress after each step.
 
     About `looks` times, and at the end, it yields Look: a moment to draw, score and save. A loss or weight
     that is not finite brings back the state of the last Look at half the learning rate, and an Alarm.
-    Raises GaveUp, an ArithmeticError, when that does not help.
+    Raises GaveUp, an ArithmeticError, when that does not help. `health()` is asked after each Look: what is ill goes
+    back to the best one, as often as the run allows. `best` is that state, where it is not the present one.
     """
     parallel.rows(run.batch)
     clock = Clock(state.seconds)
     pace = Pace(looks)
     if state.looked >= 0:
         pace.begin(until.share(state.nimg, state.seconds + state.reserve), state.seconds, state.reserve)
+        if _checked(health, state, run).worried:
+            pace.hasten(until.share(state.nimg, state.seconds + state.reserve))
     good = copy.deepcopy(state.tree())
+    best = best or good
     while True:
         state.seconds, told = parallel.agree(clock.seconds(), stop(), state.device)
         share = until.share(state.nimg, state.seconds + state.reserve)
@@ -253,7 +269,16 @@ def train(
             if state.nimg != state.looked and pace.due(share, state.seconds):
                 _insist_on_finite(state)
                 yield from _look(state, share)
+                found = _checked(health, state, run)
+                if found.ill:
+                    yield _rescue(state, best, found.ill)
+                    pace.begin(until.share(state.nimg, state.seconds + state.reserve), state.seconds, state.reserve)
+                    good = copy.deepcopy(state.tree())
+                    continue
                 good = copy.deepcopy(state.tree())
+                best = best if found.worse else good
+                if found.worried:
+                    pace.hasten(share)
                 state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
                 continue
             values = state.tape.put(_step(state, run, batches, share))
@@ -349,50 +374,18 @@ def _roll_back(state: State, good: dict[str, Any], problem: NotFinite) -> Alarm:
     return Alarm(when, "not finite", f"{problem} after {when:,} images", action)
 
 
-def _lay_out_alike(optimizer: torch.optim.Optimizer) -> None:
-    """Give an optimizer's tensors their weights' strides: fused kernels walk memory without looking at strides."""
-    for weight, own in optimizer.state.items():
-        for name, tensor in own.items():
-            if isinstance(tensor, Tensor) and tensor.shape == weight.shape:
-                own[name] = torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
+def _checked(health: Callable[[], Health], state: State, run: Run) -> Health:
+    """What all processes are to do; nothing when there have been enough rescues."""
+    found = agreed(health(), state.device)
+    return found if state.rescues < run.rescues else Health()
 
 
-class Tape:
-    """Losses as numbers: at once on a CPU, one step late on an accelerator, which then never waits."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._late: tuple[list[str], Tensor, torch.cuda.Event] | None = None
-        self._begun: dict[str, float] = {}
-
-    def put(self, values: dict[str, Tensor]) -> dict[str, float]:
-        """Numbers of this step, or of the one before; raises NotFinite where one is not finite."""
-        names, stacked = list(values), torch.stack(list(values.values())).float()
-        if self._device.type != "cuda":
-            return self._read(names, stacked)
-        copied = torch.empty_like(stacked, device="cpu", pin_memory=True)
-        copied.copy_(stacked, non_blocking=True)
-        done = torch.cuda.Event()
-        done.record()
-        before = self.unread()
-        self._late, self._begun = (names, copied, done), {}
-        return before
-
-    def unread(self) -> dict[str, float]:
-        """Numbers of the last step that `put` has not given back yet: part of a state."""
-        if self._late is None:
-            return self._begun
-        names, copied, done = self._late
-        done.synchronize()
-        return self._read(names, copied)
-
-    def begin(self, unread: dict[str, float]) -> None:
-        """Forget the last step and go on from another one's unread numbers."""
-        self._late, self._begun = None, dict(unread)
-
-    def _read(self, names: list[str], stacked: Tensor) -> dict[str, float]:
-        values = dict(zip(names, cast("list[float]", stacked.tolist()), strict=True))
-        for name, number in values.items():
-            if not math.isfinite(number):
-                raise NotFinite(f"{name} is {number}")
-        return values
+def _rescue(state: State, best: dict[str, Any], why: str) -> Alarm:
+    """Bring back the best state at a quarter of the rate."""
+    when, retries, rescues, rate = state.nimg, state.retries + 1, state.rescues + 1, state.rate * GENTLER
+    seconds, reserve = state.seconds, state.reserve
+    state.load(best)
+    state.retries, state.rescues, state.rate = retries, rescues, rate
+    state.seconds, state.reserve = seconds, reserve
+    action = f"went back to {state.nimg:,} images and go on at {rate:g} × the learning rate"
+    return Alarm(when, "rescue", why, action)

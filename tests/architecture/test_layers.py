@@ -15,19 +15,20 @@ LAYERS = (
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
     {"train", "explore", "evaluate", "codec", "recognise", "monitor", "patience", "likeness", "journal", "curve"}
-    | {"translations", "restoring", "judging"},
-    {"project", "recipes", "report"},
+    | {"translations", "restoring", "judging", "alarms", "symptoms", "trend"},
+    {"project", "recipes", "report", "selection", "tuning"},
     {"cli", "studio", "proofs", "verify"},
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]
 ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators"), ("restoring", "explore")}
+ALLOWED_SIDEWAYS |= {("monitor", "alarms"), ("monitor", "symptoms")}
 CORE_MAY_IMPORT = {"torch", "numpy", "jaxtyping", "safetensors"}
 CORE_MAY_IMPORT_LATE = CORE_MAY_IMPORT | {"PIL"}
 STANDARD = __import__("sys").stdlib_module_names
 HEAVY = {"torch", "numpy", "scipy", "matplotlib", "PIL", "safetensors", "rich", "sklearn"}
 """What `limner --help` must not load."""
 OPTIONAL = {"huggingface_hub", "pyarrow", "tensorboard", "torchmetrics", "torch_fidelity", "gradio", "torchvision"}
-OPTIONAL |= {"sklearn", "cma", "constriction", "playwright"}
+OPTIONAL |= {"sklearn", "cma", "constriction", "playwright", "optuna"}
 
 
 def part(path: Path) -> str:

@@ -284,6 +284,8 @@ def shortened(words: list[str]) -> list[str]:
             return [*words, "--most", "1000"]
         case "train":
             words += ["--images", "512" if "--resume" in words else "256"]
+        case "tune":
+            words += ["--images", "256", "--most", "2"]
         case "dream" | "invert" | "edit":
             words += ["--steps", "3", "--starts", "3"]
         case "restore":

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from limner.alarms import RULES
 from limner.core.events import Alarm, Event, Look, Preview, Scores
 from limner.core.latent import Gaussian
 from limner.core.optim import Adam
 from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.models.plain import PlainCritic, PlainEncoder, PlainGenerator
-from limner.monitor import RULES, monitor
+from limner.monitor import monitor
 from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
 from limner.objectives.vae import VAE
@@ -184,7 +185,7 @@ def test_a_distance_that_wanders_about_zero_is_no_over_fitting(error: float, hea
     history = [{"kernel distance": d, "critic gap": 0.6, "nimg": 100.0 * k, "share": 0.1 * k, "score": d,
                 "error": error}
                for k, d in enumerate((0.02, 0.001, -0.00005, late, late, late))]  # fmt: skip
-    assert bool(RULES["over-fitting"](history)) is heard
+    assert bool(RULES["over-fitting"].said(history)) is heard
 
 
 def _learn_by_heart(state: State, known: Any, others: Any) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from limner.core import store
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished
 from limner.core.spec import build
@@ -28,14 +31,17 @@ def test_worn_out_counts_looks_since_the_best() -> None:
     assert not worn_out(history, 4) and not worn_out(history, None) and not worn_out([], 1)
 
 
-def project(folder: Path, *assignments: str, images: int = 4_000) -> tuple[Project, list[Event]]:
-    """A GAN of dense layers on digits, whose generator learns nothing."""
+def project(
+    folder: Path, *assignments: str, images: int = 4_000, flat: bool = False, stop_after: int | None = None
+) -> tuple[Project, list[Event]]:
+    """A GAN of dense layers on digits, whose generator learns nothing, perhaps stopped after some steps."""
     digits = gather("digits", split="test")
     run = plan("plain", Facts(digits.image, len(digits), 0, "cpu"), (*QUICK, *assignments))
     names, counts = digits.names, digits.counts()
-    made = Settings(run, "plain", "digits", "test", digits.fingerprint, names, counts, len(digits), Budget(images))
-    opened = Project.create(folder, made)
-    return opened, list(opened.work(digits))
+    made = Settings(run, "plain", "digits", "test", digits.fingerprint, names, counts, len(digits),
+                    Budget(images, flat=flat))  # fmt: skip
+    opened, asked = Project.create(folder, made), itertools.count(1)
+    return opened, list(opened.work(digits, stop=lambda: next(asked) == stop_after))
 
 
 def test_patience_stops_says_so_and_keeps_the_best(tmp_path: Path) -> None:
@@ -71,3 +77,26 @@ def test_fewer_pictures_are_among_more() -> None:
 def test_too_few_is_a_line(tmp_path: Path, option: str, advice: str) -> None:
     with pytest.raises(UserError, match=advice):
         project(tmp_path, option)
+
+
+def test_until_flat_stops_says_since_when_and_stays_stopped(tmp_path: Path) -> None:
+    """A generator that learns nothing is flat as soon as there are looks enough; the same run without it goes on."""
+    opened, events = project(tmp_path, "rescues=0", images=4_000, flat=True)
+    finished = events[-1]
+    assert isinstance(finished, Finished) and finished.reason == "stopped" and finished.nimg < 2_000
+    (alarm,) = [e for e in events if isinstance(e, Alarm) and e.kind == "early stop"]
+    assert "flat since 200 images" in alarm.words and alarm.nimg == finished.nimg
+    again = list(opened.work(gather("digits", split="test")))
+    assert isinstance(again[-1], Finished) and again[-1].nimg == finished.nimg
+
+
+def test_until_flat_ends_where_it_would_have_without_an_interruption(tmp_path: Path) -> None:
+    """Broken off between two looks and gone on with: the same end, the same weights, the same model file."""
+    whole, _ = project(tmp_path / "whole", "rescues=0", images=4_000, flat=True)
+    parts, _ = project(tmp_path / "parts", "rescues=0", images=4_000, flat=True, stop_after=11)
+    list(parts.work(gather("digits", split="test")))
+    newest = [max((p.folder / "checkpoints").glob("[0-9]*")) for p in (whole, parts)]
+    assert newest[0].name == newest[1].name
+    ours, theirs = (store.load_state(folder) for folder in newest)
+    for role, tensor in ours["nets"].items():
+        assert torch.equal(tensor, theirs["nets"][role])

@@ -31,6 +31,7 @@ from limner.cli.restore import restore
 from limner.cli.sample import sample
 from limner.cli.train import train
 from limner.cli.translate import translate
+from limner.cli.tune import tune
 from limner.cli.verify import verify
 from limner.core.errors import UserError, unknown
 
@@ -70,7 +71,7 @@ def app() -> None:
 
 
 SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "Make a model": (check, train),
+    "Make a model": (check, train, tune),
     "Use it": (sample, dream, invert, directions, edit, restore, translate, augment, compress, decompress),
     "Know how good it is": (evaluate, compare, judge, recognise, baseline, verify, listing),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +38,16 @@ class Wish:
     device: str = "auto"
     seed: int = 0
     to: str = ""
+    until: str | None = None
 
 
 def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     """A new run folder for the data, with the recipe's plan."""
     from limner.core.spec import load_user_file
     from limner.data.pairs import arrange
-    from limner.project import LEAST, Project, Settings
+    from limner.project import Project, Settings
     from limner.recipes.base import plan
+    from limner.selection import LEAST
 
     if wish.data is None:
         raise UserError("give DATA: a folder of pictures, a zip, or digits; or --resume a run")
@@ -78,6 +80,8 @@ def reopen(wish: Wish) -> tuple[Project, Images]:
         raise UserError(f"--to {wish.to}: give DATA too, or neither, to go on with the pictures of {wish.out}")
     if wish.seconds or wish.images:
         project = project.extend(_budget(wish))
+    elif wish.until:
+        project = project.extend(replace(project.settings.budget, flat=True))
     source, to = (wish.data, wish.to) if wish.data else (project.settings.source, project.settings.to)
     return project, _read_again(project, source, to, project.settings.split)
 
@@ -120,4 +124,5 @@ def held_out_of(project: Project, images: Images) -> Images | None:
 def _budget(wish: Wish) -> Budget:
     from limner.train import Budget
 
-    return Budget(wish.images, wish.seconds if wish.seconds or wish.images else DEFAULT_SECONDS)
+    seconds = wish.seconds if wish.seconds or wish.images else DEFAULT_SECONDS
+    return Budget(wish.images, seconds, flat=wish.until == "flat")

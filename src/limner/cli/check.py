@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from limner.cli.flags import device_flag, examples, json_flag, pick_device, seed
 from limner.cli.pictures import gathered
 from limner.cli.show import emit, line, table, writing
 from limner.cli.values import amount, duration
+from limner.core.errors import UserError
 
 if TYPE_CHECKING:
     from limner.cli.trial import Trial
@@ -27,6 +29,7 @@ SHOWN = 8
         "limner check photos/ --out sheet.png       and a contact sheet to look at",
         "limner check photos.zip --split test --size 96x64",
         "limner check photos/ --json | jq .troubles",
+        "limner check runs/photos                   a run instead: is it still getting better?",
     )
 )
 @click.argument("data")
@@ -41,12 +44,16 @@ def check(
 ) -> None:
     """Look at DATA before training: what is there, what cannot be used and why, what `limner train` would do.
 
-    Exact duplicates, near-empty pictures and pictures with two labels are found; nothing is changed.
+    Exact duplicates, near-empty pictures and pictures with two labels are found; nothing is changed. Of a run folder
+    it says whether the held-out score still gets better, what ten more minutes would bring, and what alarms there were.
     """
+    if (Path(data) / "run.json").is_file():
+        _check_run(Path(data), as_json)
+        return
     from limner.cli.trial import attempt
     from limner.data.doctor import contact_sheet, examine
-    from limner.project import LEAST
     from limner.recipes.base import plan
+    from limner.selection import LEAST
 
     images = gathered(data, size, None, split or "train")
     found = examine(data, split or "train", size)
@@ -63,6 +70,22 @@ def check(
         return
     _print(found, report, tried)
     line(f"\nLook at: {out}" if out else "\nA contact sheet to look at: add --out sheet.png")
+
+
+def _check_run(folder: Path, as_json: bool) -> None:
+    """How a training stands."""
+    from limner.cli.standing import standing_of
+
+    standing = standing_of(folder)
+    if standing is None:
+        raise UserError(f"{folder} has no score yet; wait for its second look, or go on with: limner train --resume")
+    if as_json:
+        emit({"run": folder, **standing.report})
+        return
+    for words in standing.words:
+        line(words)
+    for words in standing.alarms:
+        line(f"alarm    {words}")
 
 
 def _report(found: Checkup, tried: Trial | None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "limner train digits --out runs/digits --for 2m",
         "limner train photos/ --out runs/photos --size 64 --for 1h30m",
+        "limner train photos/ --out runs/photos --for 8h --until flat",
         "limner train photos.zip --out runs/p --recipe textbook --images 2M --seed 1",
         "limner train photos/ --out runs/p -o objective.game=Hinge -o lr=2e-4 -o batch=128",
         "limner train --out runs/photos --resume --for 3h      go on, now for 3 hours in all",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--recipe", metavar="NAME", help="See limner list recipes. Default: what suits the data.")
 @click.option("--for", "seconds", type=DURATION, metavar="TIME", help="Train so long: 90s, 10m, 1h30m. Default: 10m.")
 @click.option("--images", type=COUNT, metavar="N", help="Train on so many images: 500k, 2M.")
+@click.option("--until", type=click.Choice(["flat"]), help="Stop before, once the held-out score gets no better.")
 @size_flag
 @channels_flag
 @click.option("--split", default="train", show_default=True, metavar="NAME", help="Which part of the data.")
@@ -136,6 +138,7 @@ def _say_plan(project: Project, images: Images) -> None:
     budget = said.budget
     until = [duration(budget.seconds)] if budget.seconds else []
     until += [f"{budget.images:,} images"] if budget.images else []
+    until += ["the held-out score is flat"] if budget.flat else []
     remark(f"{len(images):,} pictures, {images.image}; recipe {said.recipe}; until {' or '.join(until)}")
     told = max((net.get("classes", 0) for net in said.run["nets"].values()), default=0)
     if images.names and not told and "generator" in said.run["nets"]:
@@ -154,10 +157,15 @@ def _show(event: Event, tick: Tick, as_json: bool) -> None:
 
 
 def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
-    folder = project.folder
+    from limner.cli.standing import standing_of
+
+    folder, standing = project.folder, standing_of(project.folder)
     if as_json:
-        emit({"run": folder, "model": folder / "model.safetensors", "preview": folder / "preview.png"})
+        made = {"run": folder, "model": folder / "model.safetensors", "preview": folder / "preview.png"}
+        emit(made | ({"standing": standing.report} if standing else {}))
         return
+    for words in standing.words if standing else ():
+        line(words)
     if exit_code:
         line(f"stopped and saved; go on with: limner train --out {folder} --resume")
         return

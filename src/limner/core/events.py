@@ -43,10 +43,14 @@ class Preview(Event):
 
 @dataclass(frozen=True)
 class Scores(Event):
-    """Numbers of the averaged model against held-out images; `score` (lower is better) picks the best."""
+    """Numbers of the averaged model against held-out images; `score` (lower is better) picks the best.
+
+    `error` is the standard error of the score, 0 where it is not known.
+    """
 
     values: dict[str, float]
     score: float
+    error: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -151,3 +151,10 @@ def _moments(adam: Adam) -> dict[str, Any]:
     }
 
 
+def lay_out_alike(optimizer: torch.optim.Optimizer) -> None:
+    """Give an optimizer's tensors their weights' strides: fused kernels walk memory without looking at strides."""
+    for weight, own in optimizer.state.items():
+        for name, tensor in own.items():
+            if isinstance(tensor, Tensor) and tensor.shape == weight.shape:
+                own[name] = torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
+

@@ -28,11 +28,17 @@ class Pace:
         self.looks = looks
         self._taken: list[float] = []
         self._share, self._seconds = -1, -math.inf
+        self._soon = math.inf
 
     def begin(self, share: float, seconds: float, took: float) -> None:
         """Go on where an earlier session looked, which took so many seconds."""
         self._taken = [took, took] if took else []
         self._share, self._seconds = math.floor(share * self.looks), seconds
+        self._soon = math.inf
+
+    def hasten(self, share: float) -> None:
+        """Look again after a fifth of the usual share: what was seen needs a second look."""
+        self._soon = share + 1 / (5 * self.looks)
 
     def due(self, share: float, seconds: float) -> bool:
         """Whether now is such a moment."""
@@ -40,9 +46,10 @@ class Pace:
         now = math.floor(share * self.looks)
         # The first look also warms up: a second one soon after tells what they really take.
         rest = 10 if len(self._taken) > 1 else 2
-        if since < rest * min(self._taken, default=0.0) or (now == self._share and since < 120):
+        early = now == self._share and since < 120 and share < self._soon
+        if since < rest * min(self._taken, default=0.0) or early:
             return False
-        self._share, self._seconds = now, seconds
+        self._share, self._seconds, self._soon = now, seconds, math.inf
         return True
 
     def took(self, seconds: float, device: torch.device) -> float:

@@ -132,11 +132,18 @@ def trial(
 ) -> Trial:
     """Train once, keep the best of some looks by precision among held-out points, and count."""
     run, data = plan(objective, seed, latent), MIXTURES[name](BATCH, seed)
-    state, best, kept = State(run, torch.device("cpu")), -1.0, None
+    return follow(run, data, points, LOOKS, partial(tick, f"{name}, seed {seed}"))
+
+
+def follow(
+    run: Run, data: Mixture, points: int, looks: int = LOOKS, tick: Callable[[float], None] = lambda share: None
+) -> Trial:
+    """Any training on a mixture, the best of its looks kept and counted as in `trial`."""
+    state, best, kept, seed = State(run, torch.device("cpu")), -1.0, None, run.seed
     held_out, score = data.draw(2500, generator(seed, 0, "held out")), Precision(k=3)
-    for event in train(state, run, data, until=Budget(images=points), looks=LOOKS):
+    for event in train(state, run, data, until=Budget(images=points), looks=looks):
         if isinstance(event, Progress):
-            tick(f"{name}, seed {seed}", event.share)
+            tick(event.share)
         if isinstance(event, Look):
             net = generator_of(state.averaged)
             if (now := score(held_out, drawn(net, seed, "look"))) >= best:

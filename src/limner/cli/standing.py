@@ -1,0 +1,48 @@
+"""How a run stands, from its folder: is it still getting better, and what would ten more minutes bring?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limner.cli.values import duration
+
+if TYPE_CHECKING:
+    from limner.trend import Forecast, Trend
+
+MORE = 600.0
+"""Seconds that are asked about."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The trend of the held-out score, what `MORE` seconds would bring, and the alarms there were."""
+
+    trend: Trend
+    forecast: Forecast
+    alarms: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """Two lines for people."""
+        return f"trend    {self.trend.words}", f"outlook  {self.forecast.words(f'another {duration(MORE)}')}"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """For programs."""
+        return {"trend": self.trend, "forecast": self.forecast, "alarms": list(self.alarms)}
+
+
+def standing_of(folder: Path) -> Standing | None:
+    """What the journal of a run folder tells; None before the first look that has a score."""
+    from limner.journal import looks, read
+    from limner.trend import forecast, regular, trend
+
+    lines = read(folder / "events.jsonl")
+    history = looks(lines)
+    if not regular(history):
+        return None
+    speed = history[-1]["nimg"] / max(history[-1]["seconds"], 1e-6)
+    said = [f"{line['nimg']:,} images, {line['kind']}: {line['words']}" for line in lines if line["event"] == "Alarm"]
+    return Standing(trend(history), forecast(history, MORE * speed), tuple(said))
