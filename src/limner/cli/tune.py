@@ -125,7 +125,7 @@ def _each(study: Any, out: Path, usual: float, seconds: float | None, images: in
         was = f"{known[0]:,} images" if known[0] else duration(known[1])
         raise UserError(f"{given}: trials in {out} are {was} long; leave it out, or give another --out")
     study.set_user_attr("trial", asked)
-    return Budget(*asked)
+    return Budget(images=asked[0], seconds=asked[1])
 
 
 def _going_on(
