@@ -86,7 +86,7 @@ def dead_critic(history: History) -> bool:
 
 
 def fooled_critic(history: History) -> bool:
-    """A critic that finds samples more real than pictures while these get worse: it no longer learns, and is climbed."""
+    """A critic that finds samples more real than pictures while they get worse: it has stopped learning."""
     return history[-1].get("critic margin", 0.0) < -0.4 and _risen(history)
 
 
