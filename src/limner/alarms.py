@@ -86,8 +86,8 @@ def dead_critic(history: History) -> bool:
 
 
 def fooled_critic(history: History) -> bool:
-    """A critic that finds samples far more real than pictures: it no longer learns, and is climbed."""
-    return history[-1]["share"] > 0 and history[-1].get("critic margin", 0.0) < -0.4
+    """A critic that finds samples more real than pictures while they get worse: it has stopped learning."""
+    return history[-1].get("critic margin", 0.0) < -0.4 and _risen(history)
 
 
 def standstill(history: History) -> bool:
@@ -100,10 +100,7 @@ def standstill(history: History) -> bool:
 
 def over_fitting(history: History) -> bool:
     """A critic that knows the training images by heart while the score gets worse."""
-    now, best = history[-1], min(look.get("kernel distance", math.inf) for look in history)
-    # unbiased distances near 0 are noise of either sign
-    worse = max(1.3 * best, best + SURE * now.get("error", 0.0))
-    return len(history) > 1 and now.get("critic gap", 0.0) > 0.5 and now["kernel distance"] > worse
+    return history[-1].get("critic gap", 0.0) > 0.5 and _risen(history)
 
 
 def by_heart(history: History) -> bool:
@@ -130,6 +127,14 @@ def repeated(history: History) -> bool:
 def labels_say_nothing(history: History) -> bool:
     """Labels that the nearest training picture guesses no better than chance does."""
     return history[0].get("label skill", math.inf) < 2.0
+
+
+def _risen(history: History) -> bool:
+    """Whether the distance is above its best by more than noise."""
+    now, best = history[-1], min(look.get("kernel distance", math.inf) for look in history)
+    # unbiased distances near 0 are noise of either sign
+    worse = max(1.3 * best, best + SURE * now.get("error", 0.0))
+    return now.get("kernel distance", -math.inf) > worse
 
 
 def _number(look: dict[str, float]) -> float:

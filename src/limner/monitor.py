@@ -46,6 +46,7 @@ class Trained(Protocol):
     """What the monitor sees of a training's state."""
 
     nets: nn.ModuleDict
+    weights: dict[str, list[nn.Parameter]]
     device: torch.device
     history: History
 
@@ -116,7 +117,7 @@ class Watch:
         score, error = values[judge], values.pop("error", 0.0)
         told = {"nimg": at.nimg, "share": at.share, "score": score}
         told |= {"error": error} if judge == "kernel distance" else {}
-        told |= {f"weights of {role}": _size(net) for role, net in self._state.nets.items()}
+        told |= self._weights()
         self._state.history.append(told | values | signs | ({} if self._state.history else self._facts()))
         yield Scores(at.nimg, values, score, told.get("error", 0.0))
         for kind, words in raised(self._state.history).items():
@@ -186,6 +187,14 @@ class Watch:
         return {"critic margin": float((real.mean() - made.mean()) / spread.clamp_min(1e-6)),
                 "critic spread": float(spread / (1e-6 + torch.cat([real, made]).abs().mean()))}  # fmt: skip
 
+    @torch.no_grad()
+    def _weights(self) -> dict[str, float]:
+        """Of each network that a turn moves, the sum of its squared weights: the same in two looks where none did."""
+        moved = {id(weight) for weights in self._state.weights.values() for weight in weights}
+        parts = {role: [p for p in net.parameters() if id(p) in moved] for role, net in self._state.nets.items()}
+        return {f"weights of {role}": float(torch.stack([p.double().square().sum() for p in part]).sum())
+                for role, part in parts.items() if part}  # fmt: skip
+
     def _facts(self) -> dict[str, float]:
         """What does not change: pictures that occur twice, and whether labels can be guessed from pictures."""
         train, held = self._train, self._held_out
@@ -223,9 +232,3 @@ class Watch:
 def _spread(features: Tensor) -> float:
     """Root mean squared distance of features from their mean."""
     return float(features.double().var(0).sum().sqrt())
-
-
-@torch.no_grad()
-def _size(net: nn.Module) -> float:
-    """Sum of the squared weights: the same in two looks when nothing moved."""
-    return float(torch.stack([p.double().square().sum() for p in net.parameters()]).sum())

@@ -169,7 +169,8 @@ class Project:
         shown, order = relabelled(images, among, run)
         batches = source(shown, run.batch, run.seed, device, order)
         why = partial(self._why_stop, state, run)
-        health = partial(_health, state)
+        # only the first process looks: what the others find in their history is old
+        health = partial(_health, state) if parallel.rank() == 0 else Health
         best = self._best(state)
         events = train(state, run, batches, until=self.settings.budget, stop=lambda: stop() or bool(why()),
                        health=health, best=best)  # fmt: skip

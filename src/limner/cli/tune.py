@@ -119,7 +119,7 @@ def _each(study: Any, out: Path, usual: float, seconds: float | None, images: in
     from limner.train import Budget
 
     known: list[Any] | None = study.user_attrs.get("trial")
-    asked = [images, None if images else seconds] if images or seconds else known or [None, usual]
+    asked: list[Any] = [images, None if images else seconds] if images or seconds else known or [None, usual]
     if known and asked != known:
         given = f"--images {images}" if images else f"--trial {duration(seconds or 0.0)}"
         was = f"{known[0]:,} images" if known[0] else duration(known[1])

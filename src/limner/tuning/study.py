@@ -77,8 +77,11 @@ def search(study: Any, turned: Sequence[Knob], measure: Measure, go_on: Callable
         values = {knob.name: knob.turn(trial) for knob in turned}
         assignments = assigned(turned, values)
 
-        def report(step: int, score: float, trial: Any = trial) -> bool:
-            if math.isfinite(score):
+        seen: set[int] = set()
+
+        def report(step: int, score: float, trial: Any = trial, seen: set[int] = seen) -> bool:
+            if math.isfinite(score) and step not in seen:  # a study keeps the first score of a step
+                seen.add(step)
                 trial.report(score, step)
             return bool(trial.should_prune())
 
