@@ -168,7 +168,7 @@ def trial(name: str, seed: int, rescues: int | None) -> dict[str, Any]:
     extra = healthy(rng) if name == "healthy" else case.changes(begin)
     told = len(images.names) if (name in ("shuffled labels", "healthy") and seed % 2 == 0) or "labels" in name else 0
     run = plan("plain", Facts(images.image, len(images), told, "cpu", seed), (*BASE, *extra))
-    run |= {} if rescues is None else {"rescues": rescues}
+    run |= {"rescues": 3 if rescues is None else rescues}
     fired.clear()
     started = time.process_time()
     found = listen(watched(build(run, Run), images))

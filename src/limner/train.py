@@ -68,7 +68,8 @@ class Run:
     compile: whether the generator is compiled
     keep: what becomes the model file: the last state that cannot be told from the best on held-out images, or the last
     patience: looks in a row without a better score after which training stops, none to go on
-    rescues: how often an ill training goes back to its best look, and on at a quarter of the rate
+    rescues: how often an ill training goes back to its best look, and on at a quarter of the rate; the run then depends
+        on when it looks, which is by the clock
     pictures: how many of the images are trained on, drawn by the seed; none for all
     labels: how many labels are kept, as many of each class; none for all
     labelled: share of the images shown that have a label, by repeating those; none for as many as there are
@@ -85,7 +86,7 @@ class Run:
     compile: bool = False
     keep: Literal["best", "last"] = "best"
     patience: int | None = None
-    rescues: int = 3
+    rescues: int = 0
     pictures: int | None = None
     labels: int | None = None
     labelled: float | None = None

@@ -21,6 +21,7 @@ from limner.project import Project, Settings
 from limner.recipes.base import Facts, plan
 from limner.train import GENTLER, Budget, State, train
 
+SMALL = ("generator.width=8", "critic.width=8", "batch=8", "rescues=3")
 pytestmark = pytest.mark.usefixtures("free_looks")
 
 
@@ -35,7 +36,7 @@ def weights(state: State) -> torch.Tensor:
 
 def trained(kit: Any, found: dict[int, Health], **more: Any) -> tuple[State, list[Event]]:
     """Twelve steps of eight images with four looks."""
-    run = kit.tiny_run(**more)
+    run = kit.tiny_run(**{"rescues": 3} | more)
     state = kit.state(run)
     health = told(state, found)
     return state, list(train(state, run, kit.source(run), until=Budget(images=96), looks=4, health=health))
@@ -54,7 +55,7 @@ def test_an_ill_training_goes_back_to_its_best_look_at_a_quarter_of_the_rate(kit
 
 def test_what_is_gone_back_to_is_that_state_bit_for_bit(kit: Any) -> None:
     ill = {48: Health(worse=True, ill="ill")}
-    run = kit.tiny_run()
+    run = kit.tiny_run(rescues=3)
     state, best, back = kit.state(run), None, None
     for event in train(state, run, kit.source(run), until=Budget(images=96), looks=4, health=told(state, ill)):
         if isinstance(event, Look) and event.nimg == 24 and best is None:
@@ -102,7 +103,7 @@ def trouble(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def project(folder: Path, images: Any, stops: tuple[int, ...] = ()) -> Project:
     """A run in a folder, stopped after so many steps of each session but the last."""
-    run = plan("plain", Facts(images.image, 100, 0, "cpu"), ("generator.width=8", "critic.width=8", "batch=8"))
+    run = plan("plain", Facts(images.image, 100, 0, "cpu"), SMALL)
     made = Project.create(folder, Settings.of(images, run, "plain", Budget(480)))
     for steps in (*stops, None):
         asked = itertools.count(1)
@@ -126,7 +127,7 @@ def test_interrupted_amid_rescues_it_ends_the_same(kit: Any, stops: tuple[int, .
 @pytest.mark.usefixtures("trouble")
 def test_after_a_rescue_the_folder_is_that_of_the_state_gone_back_to(kit: Any, tmp_path: Path) -> None:
     images = kit.pictures()
-    run = plan("plain", Facts(images.image, 100, 0, "cpu"), ("generator.width=8", "critic.width=8", "batch=8"))
+    run = plan("plain", Facts(images.image, 100, 0, "cpu"), SMALL)
     opened = Project.create(tmp_path / "run", Settings.of(images, run, "plain", Budget(480)))
     for event in (events := opened.work(images)):
         if isinstance(event, Alarm) and event.kind == "rescue":
