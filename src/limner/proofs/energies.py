@@ -32,7 +32,7 @@ def ebgan(bench: Bench) -> Iterator[Row]:
         seeds = bench.seeds[:1] if bench.quick else bench.seeds
         values = tuple(100 * game_value(bench, gap, seed) / exact for seed in seeds)
         yield Row(f"EBGAN, best value of the critic's game, gap {gap}", values, "%",
-                  at_least=99.9, at_most=bench.pick(110.0, 105.0),
+                  at_least=99.9, at_most=bench.pick(120.0, 105.0),
                   published=f"m(1 - TV) = {exact:.4f} (Zhao et al. 2017, theorem 1 and lemma 1)",
                   protocol=f"N(±gap/2, {STD}²), m {MARGIN}, autoencoder critic, integrated exactly")  # fmt: skip
 
@@ -65,7 +65,7 @@ def began(bench: Bench) -> Iterator[Row]:
     yield Row("BEGAN, rank correlation of the measure with the Fréchet distance", tuple(found), "",
               at_least=0.7, published="correlates with fidelity (Berthelot et al. 2017, figure 5)",
               protocol=protocol)  # fmt: skip
-    yield Row("BEGAN, Fréchet distance at the end over that at the start", tuple(falls), "", at_most=0.5,
+    yield Row("BEGAN, Fréchet distance at the end over that at the start", tuple(falls), "", at_most=bench.pick(0.9, 0.5),
               protocol=protocol)  # fmt: skip
 
 
