@@ -25,7 +25,7 @@ def rivals(bench: Bench) -> Iterator[Row]:
     """Densities equal scikit-learn's; lower halves of digits completed from upper ones, squared error and PSNR."""
     yield from _densities(bench)
     data = bench.pick("digits", "mnist")
-    trained, tested = bench.pick((1_500, 300), (2_000, 1_000))
+    trained, tested = bench.pick((2_000, 500), (2_000, 1_000))
     bar: float | None = None
     for name in ("Mean", *sorted(catalog(Completer))):
         errors = tuple(_error(bench, data, name, seed, trained, tested) for seed in bench.seeds)
