@@ -251,7 +251,7 @@ def test_pictures_are_shown_at_a_whole_zoom(chromium: Any, serve: Serve) -> None
 def test_a_timed_picture_is_gone_when_the_question_comes(chromium: Any, serve: Serve) -> None:
     server = serve(exposure="300ms", trials=3)
     context, page, wrong = opened(chromium, server.link, locale="zh-CN")
-    assert page.inner_text("#start") == "开始"
+    page.wait_for_selector("#start:has-text('开始')")
     page.click("#start")
     page.wait_for_selector("canvas.cross")
     page.keyboard.press("ArrowLeft")  # too early: nothing has been seen
