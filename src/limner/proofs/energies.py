@@ -65,8 +65,8 @@ def began(bench: Bench) -> Iterator[Row]:
     yield Row("BEGAN, rank correlation of the measure with the Fréchet distance", tuple(found), "",
               at_least=0.7, published="correlates with fidelity (Berthelot et al. 2017, figure 5)",
               protocol=protocol)  # fmt: skip
-    yield Row("BEGAN, Fréchet distance at the end over that at the start", tuple(falls), "", at_most=bench.pick(0.9, 0.5),
-              protocol=protocol)  # fmt: skip
+    yield Row("BEGAN, Fréchet distance at the end over that at the start", tuple(falls), "",
+              at_most=bench.pick(0.9, 0.5), protocol=protocol)  # fmt: skip
 
 
 def rank_correlation(a: list[float], b: list[float]) -> float:
