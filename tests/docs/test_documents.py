@@ -303,7 +303,8 @@ def shortened(words: list[str]) -> list[str]:
 
 def made_up_pairs(folder: Path) -> None:
     """Folders of pictures in two domains, pictures side by side, and portraits with a table of what they show."""
-    for name in ("paintings", "edges", "drawings", "horses", "zebras", "horse2zebra/trainA", "horse2zebra/trainB"):
+    shutil.copytree(folder / "photos", folder / "edges")
+    for name in ("paintings", "drawings", "horses", "zebras", "horse2zebra/trainA", "horse2zebra/trainB"):
         shutil.copytree(folder / "photos" / "train" / "rose", folder / name)
     some = sorted((folder / "photos" / "train" / "tulip").iterdir())
     for k, path in enumerate(some):
