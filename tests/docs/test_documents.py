@@ -263,9 +263,10 @@ def test_commands_work(page: Page, desk: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copy("photos/test/rose/0.png", "other.png")
     for group, flower in (("thick", "rose"), ("thin", "tulip")):
         shutil.copytree(desk / "photos" / "train" / flower, desk / group)
-    made = {name for words in page.commands("limner") if "--resume" not in words for name in words}
+    trained = [words for words in page.commands("limner") if words[0] == "train" and "--resume" not in words]
+    made = {words[words.index("--out") + 1] for words in trained}
     for name, data in (("runs/demo", "digits"), ("runs/photos", "photos/")):
-        if name == "runs/demo" or name not in made:
+        if name not in made:
             assert run(shortened(["train", data, "--out", name])) == 0
     for words in page.commands("limner"):
         waits_for_people = words[0] == "judge"
