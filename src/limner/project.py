@@ -171,7 +171,7 @@ class Project:
         why = partial(self._why_stop, state, run)
         # only the first process looks: what the others find in their history is old
         health = partial(_health, state) if parallel.rank() == 0 else Health
-        best = self._best(state)
+        best = self._best(state) if run.rescues else None
         events = train(state, run, batches, until=self.settings.budget, stop=lambda: stop() or bool(why()),
                        health=health, best=best)  # fmt: skip
         with _one_line(self.folder, ROOM + " and go on with --resume"):

@@ -377,8 +377,7 @@ def _roll_back(state: State, good: dict[str, Any], problem: NotFinite) -> Alarm:
 
 def _checked(health: Callable[[], Health], state: State, run: Run) -> Health:
     """What all processes are to do; nothing when there have been enough rescues."""
-    found = agreed(health(), state.device)
-    return found if state.rescues < run.rescues else Health()
+    return agreed(health(), state.device) if state.rescues < run.rescues else Health()
 
 
 def _rescue(state: State, best: dict[str, Any], why: str) -> Alarm:

@@ -157,4 +157,3 @@ def lay_out_alike(optimizer: torch.optim.Optimizer) -> None:
         for name, tensor in own.items():
             if isinstance(tensor, Tensor) and tensor.shape == weight.shape:
                 own[name] = torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
-

@@ -12,6 +12,7 @@ from torch import Tensor
 class NotFinite(ArithmeticError):
     """A loss or a weight was not a number."""
 
+
 class Tape:
     """Losses as numbers: at once on a CPU, one step late on an accelerator, which then never waits."""
 

@@ -16,9 +16,10 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from limner.metrics.inputs import Images, at_most
+
 T = TypeVar("T")
 Features = Float[Tensor, "_ d"]
-Images = Float[Tensor, "n _ _ _"]
 LONGEST = 64
 """Longer side of the pictures that networks are trained on, in pixels."""
 SMALL = f"pixels, to at most {LONGEST} px, bilinear, antialiased"
@@ -193,8 +194,6 @@ def halves(n: int, seed: int = 0) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]
 
 def small(x: Images) -> UInt8[Tensor, "n _ _ _"]:
     """Pictures in [-1, 1] as scores of pixels take them: bytes, of at most 64 pixels."""
-    from limner.metrics.inputs import at_most  # which knows images from here
-
     return at_most(x.float(), LONGEST).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
-from limner.metrics.base import Images
+Images = Float[Tensor, "n _ _ _"]
 
 
 def three_channels(x: Images) -> Images:
