@@ -1,10 +1,11 @@
 """Restoring beside the classical methods, on the same measurements: PSNR and SSIM of 8-bit pictures.
 
+    python benchmarks/restore.py denoise --for 15m
     python benchmarks/restore.py denoise enlarge fill --images 60k
     python benchmarks/restore.py digits --model runs/vae --pictures 100
 
-Restorers are trained on the training flowers, in grey, by the recipe `restorer` for so many images (squares of 48
-pixels); nothing of Kodak is seen before the end. A rival's parameter is the one that does best on flowers of the test
+Restorers are trained on the training flowers, in grey, by the recipe `restorer` for so long or so many images (squares
+of 48 pixels); nothing of Kodak is seen before the end. A rival's parameter is the one that does best on flowers of the test
 split. The photographs are Kodak24 in grey at full size, for `fill` their middle 256×256 (biharmonic takes minutes for
 more). `digits` is MNIST's test split with a half missing, restored by climbing in a generator's codes.
 Rivals need: pip install 'limner[rivals]'. Data: ../shared/data, or --data FOLDER.
@@ -53,7 +54,7 @@ from limner.restoring.climbing import ByClimbing
 from limner.restoring.trained import ByTranslator
 
 ONCE = (0.0,)
-SETTINGS = ("batch=4", "objective.crop=48", "average=2000")
+SETTINGS = ("objective.crop=48", "average=2000")
 
 
 @dataclass(frozen=True)
@@ -132,14 +133,16 @@ def score(
 
 def restorer(name: str, task: Task, arguments: argparse.Namespace) -> Path:
     """A run of the recipe, which is gone on with where it was stopped."""
-    folder = Path(arguments.work) / f"restorer-{name}-{arguments.images}-{arguments.seed}"
+    length = ("--for", arguments.time) if arguments.time else ("--images", str(arguments.images))
+    folder = Path(arguments.work) / f"restorer-{name}-{length[1]}-{arguments.seed}"
     flowers = Path(arguments.data) / "flowers" / "flowers128.zip"
     if (folder / "run.json").exists():
         command = ["train", "--out", str(folder), "--resume"]
     else:
         command = ["train", str(flowers), "--channels", "1", "--recipe", "restorer", "--out", str(folder)]
-        command += ["--images", str(arguments.images), "--seed", str(arguments.seed), "--device", "cpu"]
-        command += [word for setting in (f"damage={task.damage}", *SETTINGS) for word in ("-o", setting)]
+        command += [*length, "--seed", str(arguments.seed), "--device", "cpu"]
+        settings = (f"damage={task.damage}", f"batch={arguments.batch}", *SETTINGS)
+        command += [word for setting in settings for word in ("-o", setting)]
     if run(command):
         raise SystemExit(2)
     return folder
@@ -150,6 +153,8 @@ def photographs(name: str, arguments: argparse.Namespace) -> None:
     data = Path(arguments.data)
     flowers = data / "flowers" / "flowers128.zip"
     task = planned(name, flowers)
+    folder = Path(arguments.model) if arguments.model else restorer(name, task, arguments)
+    torch.set_num_threads(1)
     side = arguments.side or task.side
     tests = pictures(data / "kodak24", "train", task.damage, arguments.pictures, side, arguments.seed)
     tuning = pictures(flowers, "test", task.damage, task.tuned_on, 0, arguments.seed + 1)
@@ -160,7 +165,6 @@ def photographs(name: str, arguments: argparse.Namespace) -> None:
         told, answers = score(lambda c: method(c, best), tests)  # noqa: B023
         rows.append((rival, f"{best:g}" if len(values) > 1 else "", *(f"{v:.3f}" for v in told)))
         made.append((told[0], answers))
-    folder = Path(arguments.model) if arguments.model else restorer(name, task, arguments)
     likeness = load(folder)
     solve = ByTranslator(likeness.translator())
     told, restored = score(lambda c: solve([c])[0].samples, tests)
@@ -207,6 +211,7 @@ def digits(arguments: argparse.Namespace) -> None:
         best = min(kinds, key=lambda kind: held_out(kind, known, missing))
         made = complete(best, known[:KNOWN], seen, missing)
         answers[f"{method}, {best}"] = [Answer(torch.from_numpy(x).float().view(shape)) for x in made]
+    torch.set_num_threads(1)
     solver = ByClimbing(load(arguments.model).scene, samples=1, starts=arguments.starts, steps=arguments.steps)
     began = time.process_time()
     answers["climbing"] = [a.kept(c) for a, c in zip(solver(cases), cases, strict=True)]
@@ -233,6 +238,8 @@ def main() -> None:
     parser.add_argument("--data", default="../shared/data", help="folder of the data sets")
     parser.add_argument("--work", default="runs/restore", help="folder for runs and sheets")
     parser.add_argument("--images", type=lambda t: COUNT.convert(t, None, None), default=60_000, help="to train on")
+    parser.add_argument("--for", dest="time", default="", help="train for so long instead, for example 15m")
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--pictures", type=int, default=24, help="to test on")
     parser.add_argument("--side", type=int, default=0, help="middle part of each photograph that is used")
     parser.add_argument("--model", default="", help="a run that is there already, for one task")
@@ -240,7 +247,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     for name in arguments.tasks:
         digits(arguments) if name == "digits" else photographs(name, arguments)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.conditional import as_asked
 
-IMAGES = 48_000
+IMAGES = 150_000
 
 
 @proof

@@ -17,7 +17,7 @@ from limner.metrics.weights import WeightsFile
 from limner.proofs.base import Bench, Row, proof
 
 WEIGHTS = "weights/mnist-lenet5.safetensors"
-IMAGES = 120_000
+IMAGES = 300_000
 QUICK = 6_000
 DRAWN = 5_000
 TRUNCATED = 0.75

@@ -164,7 +164,7 @@ def bounded(
 
 def digits(bench: Bench, seeds: tuple[int, ...]) -> Row:
     """Binarised test digits under the plain VAE, by 200 importance samples."""
-    count, tested, k = bench.pick((30_000, 200, 50), (1_500_000, 2_000, 200))
+    count, tested, k = bench.pick((30_000, 200, 50), (2_200_000, 2_000, 200))
     test = to_float(bench.images("mnist", "test").pixels[:: 10_000 // tested].copy())
     models = [bench.train("mnist", "vae", seed, count=count, assignments=PLAIN) for seed in seeds]
     return Row(
