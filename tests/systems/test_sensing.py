@@ -37,18 +37,6 @@ def test_what_is_sparse_is_found_from_fewer_numbers_than_it_has(basis: Callable[
     assert tuned([case], M, basis) <= 0.03
 
 
-def test_a_picture_that_is_near_needs_only_the_rest() -> None:
-    """Twenty numbers are too few for the picture, and enough for two pixels that another one lacks."""
-    whole = planted(pixels)
-    assert whole.truth is not None
-    near = whole.truth.clone()
-    near.view(-1)[whole.truth.flatten().topk(2).indices] = -1.0
-    operator = Project(20)
-    case = Case(operator.measure(whole.truth), torch.zeros_like(near), operator, whole.truth)
-    assert error(lasso(case, 20, 1e-3, pixels, near), case) < 1e-4 < 0.1 * error(near, case)
-    assert error(lasso(case, 20, 1e-3, pixels), case) > 0.1 * error(near, case)
-
-
 def test_cosines_are_orthonormal_and_separate() -> None:
     columns = cosines(5, 7)
     np.testing.assert_allclose(columns.T @ columns, np.eye(35), atol=1e-12)

@@ -49,7 +49,7 @@ class Beyond:
     def __call__(self, cases: Sequence[Case]) -> list[Answer]:
         for case in cases:
             if not case.operator.linear:
-                raise UserError(f"{case.operator}: only what is linear can be followed beyond a model; leave --beyond out")
+                raise UserError(f"{case.operator} is not linear, and only linear damage can be followed beyond a model")
         answers: list[Answer] = []
         found = zip(cases, self.solver(cases), strict=True)
         for operator, alike in groupby(found, key=lambda pair: pair[0].operator.settled(0.5)):
@@ -61,7 +61,7 @@ class Beyond:
 
     @torch.no_grad()
     def _nearer(self, operator: Operator, y: Measured, made: Pictures) -> Pictures:
-        """FISTA (Beck & Teboulle 2009), with its momentum forgotten where it points uphill (O'Donoghue & Candès 2015)."""
+        """FISTA (Beck & Teboulle 2009); momentum that points uphill is forgotten (O'Donoghue & Candès 2015)."""
         noise = max(operator.deviation, EXACT) ** 2
         rate = noise / steepest(operator, made[:1])
         reach = rate / (self.flat + self.edge * contrast(made))

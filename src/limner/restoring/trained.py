@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from limner.core.errors import UserError
 from limner.models.base import Pictures, Translator
@@ -38,14 +40,14 @@ class ByTranslator:
         return Answer(torch.stack(made).mean(0).to(case.seen.device))
 
 
-def turned(x: Pictures, way: int) -> Pictures:
+def turned(x: Pictures, way: int) -> Float[Tensor, "n c _ _"]:
     """One of the eight ways to turn and mirror a picture; 0 leaves it as it is, 4 turns it upside down."""
     x = x.flip(2, 3) if way & 4 else x
     x = x.flip(3) if way & 2 else x
     return x.transpose(2, 3) if way & 1 else x
 
 
-def turned_back(x: Pictures, way: int) -> Pictures:
+def turned_back(x: Pictures, way: int) -> Float[Tensor, "n c _ _"]:
     """What undoes `turned`."""
     x = x.transpose(2, 3) if way & 1 else x
     x = x.flip(3) if way & 2 else x
