@@ -94,7 +94,7 @@ class Likeness:
             raise UserError(f"label {name!r}: this model was trained without labels, so it cannot be told one")
         if name in self.names:
             return self.names.index(name)
-        if name.isdigit() and int(name) < self.generator.classes:
+        if name.isdecimal() and int(name) < self.generator.classes:
             return int(name)
         raise unknown("label", name, self.names or map(str, range(self.generator.classes)))
 

@@ -28,9 +28,25 @@ def worn_out(history: History, patience: int | None) -> str:
     )
 
 
-def patient(events: Iterable[Event], why: Callable[[], str]) -> Iterator[Event]:
+class Reason:
+    """Why to stop, in words, or nothing: asked at every step, thought about only when there is a new look."""
+
+    def __init__(self, history: Callable[[], History], why: Callable[[History], str]) -> None:
+        self._history, self._why = history, why
+        self._newest: dict[str, float] | None = None
+        self._words = ""
+
+    def __call__(self) -> str:
+        history = self._history()
+        newest = history[-1] if history else None
+        if newest is not self._newest:
+            self._newest, self._words = newest, self._why(history)
+        return self._words
+
+
+def patient(events: Iterable[Event], why: Callable[[], str], action: str = "stop here") -> Iterator[Event]:
     """The same events, and an Alarm before the Look at which there is a reason to stop."""
     for event in events:
         if isinstance(event, Look) and (words := why()):
-            yield Alarm(event.nimg, "early stop", words, "stop here; the model file holds the better one")
+            yield Alarm(event.nimg, "early stop", words, action)
         yield event

@@ -38,7 +38,7 @@ from limner.data.images import Images
 from limner.data.pairs import BATCHES
 from limner.journal import Journal, looks
 from limner.monitor import monitor
-from limner.patience import patient, worn_out
+from limner.patience import History, Reason, patient, worn_out
 from limner.selection import fewer, relabelled, rows_of, set_aside
 from limner.train import Budget, GaveUp, Run, Source, State, check, train
 from limner.translations import watch_translations
@@ -168,7 +168,7 @@ class Project:
         source = BATCHES[run.objective.domains]
         shown, order = relabelled(images, among, run)
         batches = source(shown, run.batch, run.seed, device, order)
-        why = partial(self._why_stop, state, run)
+        why = Reason(lambda: state.history, partial(self._why_stop, run))
         # only the first process looks: what the others find in their history is old
         health = partial(_health, state) if parallel.rank() == 0 else Health
         best = self._best(state) if run.rescues else None
@@ -182,7 +182,8 @@ class Project:
             self._delete_old()
             sampled = run.objective.sampled
             watched = monitor(events, state, rows_of(images, among), held_out, seed=run.seed, sampled=sampled)
-            watched = patient(watched, why)
+            held = "the best state, as far as can be told" if run.keep == "best" else "the last state"
+            watched = patient(watched, why, f"stop here; the model file holds {held}")
             tried = partial(_tried, run, source(held_out, min(256, len(held_out)), run.seed, device))
             watched = watch_translations(watched, state, tried)
             yield from self._keep(watched, state, run)
@@ -209,10 +210,10 @@ class Project:
                         pass
                 yield event
 
-    def _why_stop(self, state: State, run: Run) -> str:
+    def _why_stop(self, run: Run, history: History) -> str:
         """Why to stop before the budget is used up, in words, or nothing."""
-        flat = finished(state.history) if self.settings.budget.flat else ""
-        return flat or worn_out(state.history, run.patience)
+        flat = finished(history) if self.settings.budget.flat else ""
+        return flat or worn_out(history, run.patience)
 
     def _draw(self, journal: Journal) -> None:
         """The learning curve, with what is to be said of it."""

@@ -282,12 +282,13 @@ def train(
                     pace.hasten(share)
                 state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
                 continue
+            before = state.nimg
             values = state.tape.put(_step(state, run, batches, share))
         except NotFinite as problem:
             yield _roll_back(state, good, problem)
             continue
         if run.augment and "sign" in values:
-            state.strength = run.augment.adjust(state.strength, values.pop("sign"), run.batch)
+            state.strength = run.augment.adjust(state.strength, values.pop("sign"), state.nimg - before)
         yield Progress(state.nimg, share, state.seconds, values)
     if not state.finite():
         yield _roll_back(state, good, NotFinite("a weight is not a number"))

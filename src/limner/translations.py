@@ -18,6 +18,8 @@ from limner.metrics.base import Extractor, Metric
 from limner.models.base import Pictures, Translator
 
 COLUMNS, BLOCK = 16, 128
+OFF = "mean absolute error"
+"""Not `error`, which in a history is the standard error of its score."""
 
 
 @runtime_checkable
@@ -63,7 +65,7 @@ class Watch:
         sheet = torch.cat([row[:COLUMNS].float() for row in rows])
         yield Preview(at.nimg, grid(to_bytes(sheet), min(COLUMNS, len(self._pair.x)))[None])
         values = self._scores(there, back)
-        score = values["error" if self._pair.matched else "kernel distance"]
+        score = values[OFF if self._pair.matched else "kernel distance"]
         self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score} | values)
         yield Scores(at.nimg, values, score)
 
@@ -76,7 +78,7 @@ class Watch:
             assert again is not None
             values["cycle error"] = _error(again, pair.x)
         if pair.matched:
-            values["error"] = _error(there, pair.other)
+            values[OFF] = _error(there, pair.other)
             values["PSNR"] = float(psnr(there, pair.other).mean())
         return values
 

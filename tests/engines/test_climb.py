@@ -98,6 +98,15 @@ def test_lbfgs_is_superlinear() -> None:
     assert values[20] > -1e-6 and values[-1] / min(values[15], -1e-300) < 1e-4
 
 
+def test_lbfgs_remembers_as_many_steps_as_it_is_told() -> None:
+    """The first steps go alike; after that, who remembers one pair goes elsewhere than who remembers all."""
+    one, two, ten = (bowl(LBFGS(memory=k), 12).points for k in (1, 2, 10))
+    assert not torch.equal(one, two) and not torch.equal(two, ten)
+    assert torch.equal(bowl(LBFGS(memory=1), 2).points, bowl(LBFGS(memory=10), 2).points)
+    with pytest.raises(UserError, match="1 or more"):
+        LBFGS(memory=0)
+
+
 def test_cmaes_converges_linearly_without_gradients() -> None:
     pytest.importorskip("cma")
     found = bowl(CMAES(0.5), 140)

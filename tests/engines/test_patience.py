@@ -16,7 +16,7 @@ from limner.core.spec import build
 from limner.data.gather import gather
 from limner.journal import read
 from limner.likeness import load
-from limner.patience import worn_out
+from limner.patience import Reason, worn_out
 from limner.project import Project, Settings, fewer, slack
 from limner.recipes.base import Facts, plan
 from limner.train import Budget, Run
@@ -29,6 +29,25 @@ def test_worn_out_counts_looks_since_the_best() -> None:
     history = [{"nimg": 100.0 * k, "score": score} for k, score in enumerate((3, 1, 2, float("nan"), 2))]
     assert "not been better for 3 looks: 1 after 100 images, 2 now" in worn_out(history, 3)
     assert not worn_out(history, 4) and not worn_out(history, None) and not worn_out([], 1)
+
+
+def test_a_reason_is_thought_about_once_a_look() -> None:
+    """At every step it is asked; with long histories the answer costs more than the step."""
+    history: list[dict[str, float]] = []
+    thought: list[int] = []
+
+    def why(looks: list[dict[str, float]]) -> str:
+        thought.append(len(looks))
+        return "enough" if len(looks) == 2 else ""
+
+    reason = Reason(lambda: history, why)
+    said = [reason(), reason()]
+    for nimg in (1.0, 2.0):
+        history.append({"nimg": nimg})
+        said += [reason() for _ in range(3)]
+    history[:] = history[:1]  # rolled back
+    said.append(reason())
+    assert said == ["", "", "", "", "", "enough", "enough", "enough", ""] and thought == [1, 2, 1]
 
 
 def project(

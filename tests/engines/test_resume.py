@@ -144,6 +144,13 @@ def test_ada_moves_its_strength_and_keeps_it(kit: Any, tmp_path: Path) -> None:
     assert in_pieces(kit, run, tmp_path)["strength"] > 0
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_ada_counts_images_whatever_the_turns(steps: int, kit: Any) -> None:
+    """A critic that sees three batches a step moves the strength by three."""
+    run = kit.tiny_run(augment=ADA(target=-1.1, speed=1000.0), players={"critic": Player(steps=steps)})
+    assert whole(kit, run)["strength"] == pytest.approx(STEPS * steps * run.batch / 1000.0)
+
+
 @dataclass(frozen=True)
 class Brittle(GAN):
     """Not a number as soon as the generator's weights have gone too far."""

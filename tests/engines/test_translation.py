@@ -16,13 +16,14 @@ from limner.core.spec import build
 from limner.data.gather import of_arrays
 from limner.data.images import Images
 from limner.data.pairs import BATCHES, arrange
+from limner.journal import looks, read
 from limner.models.history import History
 from limner.models.patch import PatchCritic
 from limner.models.translator import LightTranslator, UNetTranslator
 from limner.objectives.cyclegan import CycleGAN
 from limner.objectives.paired import Paired
 from limner.objectives.penalties import R1
-from limner.project import Project, Settings
+from limner.project import Project, Settings, as_good_as_any
 from limner.recipes.base import Facts, plan
 from limner.train import Budget, Player, Run, train
 
@@ -116,9 +117,12 @@ def test_a_project_shows_and_scores_translations_and_goes_on(name: str, kit: Any
     shown = [event for event in events if isinstance(event, Preview)]
     scores = [event for event in events if isinstance(event, Scores)]
     assert len(shown) == len(scores) >= 1
-    error = {"paired": "error", "cyclegan": "cycle error"}[name]
+    error = {"paired": "mean absolute error", "cyclegan": "cycle error"}[name]
     assert all(0 < event.values[error] < 2 for event in scores)
-    assert scores[0].score == scores[0].values["error" if name == "paired" else "kernel distance"]
+    assert scores[0].score == scores[0].values["mean absolute error" if name == "paired" else "kernel distance"]
+    told = looks(read(tmp_path / "run" / "events.jsonl"))
+    worse = {key: 1.5 * value for key, value in told[-1].items()}
+    assert not as_good_as_any([*told, worse]), "no measurement may be taken for the score's standard error"
     likeness = limner.load(tmp_path / "run")
     made = likeness.translate(images.pixels[:5, :, :8])
     assert made.shape == (5, 8, 8, 1) and made.dtype == np.uint8

@@ -125,7 +125,7 @@ def test_knobs_are_those_that_a_recipe_has() -> None:
 
 @pytest.fixture
 def own_recipes() -> Iterator[None]:
-    before = dict(recipe_book._recipes)
+    before = recipe_book.recipes()
     yield
     recipe_book._recipes.clear()
     recipe_book._recipes.update(before)
@@ -138,3 +138,10 @@ def test_the_winner_is_a_recipe_for_with(tmp_path: Path) -> None:
     assert plan("tuned", FACTS) == plan("default", FACTS, changes)
     load_user_file(str(write_recipe(tmp_path, "default", (), "the recipe as it is won")))
     assert plan("tuned", FACTS) == plan("default", FACTS)
+
+
+@pytest.mark.usefixtures("own_recipes")
+def test_the_winner_may_hold_any_quotes(tmp_path: Path) -> None:
+    changes = ("""objective.distance=LPIPS('alexnet.pth', "my heads.safetensors")""", "batch=64")
+    load_user_file(str(write_recipe(tmp_path, "autoencoder", changes, 'found on C:\\new "blobs"')))
+    assert plan("tuned", FACTS) == plan("autoencoder", FACTS, changes)

@@ -157,10 +157,12 @@ def test_what_cannot_be_asked(scene: Scene, files: Path) -> None:
     wrong: list[tuple[Goal, View, str]] = [
         (Class("daisy"), view, "there are iris, rose, tulip"),
         (Class("3"), view, "no class '3'"),
+        (Class("²"), view, "no class '²'"),
         (Plausible(), alone, "generator only"),
         (Unit(99), view, "units 0 to 31"),
         (Diverse(), alone, "--starts"),
         (Direction("9"), view, "0 to 5"),
+        (Direction("²"), view, "0 to 5"),
         (Direction("grin", str(files / "ways.safetensors")), view, "there are short, smile"),
         (Direction("short", str(files / "ways.safetensors")), view, "2 numbers"),
         (Direction("x", str(files / "photo.png")), view, "not a safetensors file of named vectors"),

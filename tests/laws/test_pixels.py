@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from limner.core.errors import UserError
-from limner.core.pixels import enlarge, grid, save_png, to_bytes, to_float
+from limner.core.pixels import enlarge, grid, save_gif, save_png, to_bytes, to_float
 
 
 def pictures(n: int, h: int, w: int, c: int) -> np.ndarray:
@@ -82,6 +82,19 @@ def test_png_holds_what_was_written(tmp_path: Path, channels: int) -> None:
     with Pillow.open(path) as opened:
         assert np.array_equal(np.asarray(opened).reshape(5, 7, channels), picture)
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_a_picture_that_fails_leaves_nothing(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Pillow.Image, path: Path, *_: object, **__: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Pillow.Image, "save", full)
+    bytes_ = pictures(1, 4, 4, 1)[0]
+    with pytest.raises(OSError, match="No space"):
+        save_png(bytes_, tmp_path / "a.png") if suffix == ".png" else save_gif([bytes_, bytes_], tmp_path / "a.gif")
+    assert not list(tmp_path.iterdir())
 
 
 def test_five_channels_are_no_picture(tmp_path: Path) -> None:

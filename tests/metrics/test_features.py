@@ -160,6 +160,11 @@ def test_moved_by_nothing_is_the_same() -> None:
     torch.testing.assert_close(moved(x, 0.0, torch.Generator()), x, atol=1e-4, rtol=0)
 
 
+def test_moved_is_drawn_on_the_cpu_and_done_where_the_pictures_are() -> None:
+    """Else a metric that trains its own classifier fails on a GPU."""
+    assert moved(ramp().to("meta"), 1.0, torch.Generator()).device.type == "meta"
+
+
 def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert choose("random", blobs()).name == "random"

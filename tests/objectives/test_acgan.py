@@ -14,12 +14,15 @@ from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.pixels import Image
 from limner.data.batches import Batch
+from limner.models.conditional import ConditionalCritic
+from limner.models.energy import AutoencoderCritic
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.acgan import ACGAN
-from limner.objectives.classify import surprise
+from limner.objectives.classify import Classification, surprise
 from limner.objectives.conditional import ConditionalGAN
 from limner.objectives.games import NonSaturating
 from limner.objectives.gan import GAN
+from limner.objectives.semisupervised import SemiSupervisedGAN
 from limner.train import Run, check
 
 IMAGE = Image(1, 4, 4)
@@ -121,6 +124,17 @@ def test_labels_that_are_missing_are_said_in_one_line(objective: Any) -> None:
     nets: Any = dict(players(0).items())
     with pytest.raises(UserError, match=r"needs labels, and its generator is told none; give one folder a class"):
         check(Run(objective, nets))
+    check(Run(objective, dict(players().items())))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("objective", [ACGAN(), SemiSupervisedGAN(), Classification()], ids=lambda o: type(o).__name__)
+def test_a_critic_that_names_no_classes_is_said_before_the_training(objective: Any) -> None:
+    """One that only measures an error has no class logits; one that is shown planes has no rows for them."""
+    nets: Any = {"generator": PlainGenerator(IMAGE, classes=K, width=8)}
+    with pytest.raises(UserError, match="names no classes"):
+        check(Run(objective, nets | {"critic": AutoencoderCritic(IMAGE, K, width=8)}))
+    with pytest.raises(UserError, match="names no classes"):
+        check(Run(objective, nets | {"critic": ConditionalCritic(IMAGE, K, "concatenation", "PlainCritic(width=8)")}))
     check(Run(objective, dict(players().items())))  # pyright: ignore[reportArgumentType]
 
 

@@ -15,7 +15,8 @@ from limner.core.rng import generator
 from limner.core.schedule import Cosine, Ramp
 from limner.models.base import Critic, Labels
 from limner.models.plain import PlainCritic
-from limner.objectives.base import Penalty, Scene
+from limner.objectives.base import Game, Penalty, Scene, verdict
+from limner.objectives.games import Hinge, NonSaturating, Relativistic, Wasserstein
 from limner.objectives.penalties import L1, L2, R1, R2, GradientPenalty, WeightClip
 
 N, SHAPE = 5, (2, 3, 1)
@@ -54,6 +55,23 @@ def test_slope_penalties_of_a_linear_critic(penalty: Penalty) -> None:
     w = draw(6)
     expected = torch.full((N,), 0.15 * w.square().sum().item())
     torch.testing.assert_close(penalty(scene(linear(w))), expected)
+
+
+def test_two_penalties_of_one_kind_add_up() -> None:
+    here = scene(linear(draw(6)))
+    terms = verdict(NonSaturating(), (R1(0.3), R1(0.2), R2(0.1)), here)
+    assert list(terms) == ["game", "R1", "R2"]
+    torch.testing.assert_close(terms["R1"], R1(0.5)(here))
+
+
+@pytest.mark.parametrize(("game", "alone"), [(NonSaturating(), True), (Hinge(), True), (Wasserstein(), False),
+                                             (Relativistic(), False)])  # fmt: skip
+def test_a_critic_is_sure_of_a_real_image_by_0_or_by_its_fake(game: Game, alone: bool) -> None:
+    """Where a game is blind to a constant added to every logit, so is the sign that ADA follows."""
+    here = scene(linear(draw(6)))
+    verdict(game, (), here)
+    expected = here.real_logits if alone else here.real_logits - here.fake_logits
+    torch.testing.assert_close(here.at.notes["real"], expected.detach())
 
 
 def test_r1_looks_at_real_and_r2_at_generated_images() -> None:

@@ -51,9 +51,12 @@ def test_a_run_without_a_score_is_a_line(limner: Any, blobs: Path, tmp_path: Pat
 def test_tune_finds_writes_and_goes_on(limner: Any, blobs: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     out = tmp_path / "search"
-    search = ("tune", blobs, "--out", out, *QUICK, "--images", "48", "--for", "1h")
+    own = tmp_path / "own.py"
+    own.write_text('"""A file in which a recipe may stand."""\n')
+    search = ("tune", blobs, "--out", out, *QUICK, "--images", "48", "--for", "1h", "--with", own)
     first = limner(*search, "--most", "2")
     assert first.code == 0 and "winner   held-out score" in first.out
+    assert f"--with {own} --with {out / 'tuned.py'} --recipe tuned" in first.out
     assert (out / "search.png").stat().st_size > 5_000 and not list(out.rglob("checkpoints"))
     more = limner(*search, "--most", "3", "--json")
     assert "going on: 2 trials" in more.err and len(more.json["trials"]) == 3

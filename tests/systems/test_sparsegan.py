@@ -167,3 +167,11 @@ def test_a_dense_encoder_and_codes_of_another_length_are_refused() -> None:
     other = LightGenerator(IMAGE, Sparse(20, 3), width=4, widest=8)
     with pytest.raises(UserError, match="SparseGAN: the encoder's latent must be the generator's"):
         State(sparse_run(nets=sparse_run().nets | {"generator": other}), CPU)
+
+
+@pytest.mark.parametrize("total", [8, 10, 3])
+def test_a_term_of_some_rows_has_their_mean(total: int) -> None:
+    """One picture in four is encoded; a batch that four does not divide weighs its terms no more for it."""
+    gan, term = SparseGAN(every=4), torch.arange(1.0, 1.0 + -(-total // 4))
+    full = gan.spread(term, slice(0, None, 4), batch(total), moment(n=total))
+    assert full.mean().item() == pytest.approx(term.mean().item())

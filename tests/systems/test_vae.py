@@ -145,6 +145,22 @@ def test_weights_are_ratios_of_densities() -> None:
         torch.testing.assert_close(weights[:, k], expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("label", [torch.tensor([2, 0, 1, 1]), torch.randn(4, 3)], ids=["classes", "numbers"])
+def test_weights_are_those_of_the_labels(label: torch.Tensor) -> None:
+    """Of several samples each is told the label of its own picture, numbers as well."""
+    seen: list[torch.Tensor] = []
+
+    class Told(PlainGenerator):
+        def forward(self, z: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+            assert label is not None
+            seen.append(label)
+            return super().forward(z)
+
+    encoder, told = PlainEncoder(Image(1, 8, 8), Gaussian(4), width=8), Told(Image(1, 8, 8), Gaussian(4), width=8)
+    VAE(Normal(0.5)).log_weights(encoder, told, pictures(4), torch.randn(4, 2, 4), label)
+    assert torch.equal(seen[0], torch.stack([label, label], 1).flatten(0, 1))
+
+
 def test_more_samples_bound_tighter() -> None:
     nets, x = players(), pictures()
     objective = VAE(Normal(0.5))

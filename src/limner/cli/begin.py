@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limner.cli.flags import load_files
 from limner.cli.pictures import gathered_alike, splits
 from limner.core.errors import UserError
 
@@ -43,7 +44,6 @@ class Wish:
 
 def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     """A new run folder for the data, with the recipe's plan."""
-    from limner.core.spec import load_user_file
     from limner.data.pairs import arrange
     from limner.project import Project, Settings
     from limner.recipes.base import plan
@@ -53,8 +53,7 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
         raise UserError("give DATA: a folder of pictures, a zip, or digits; or --resume a run")
     if (wish.out / "run.json").exists():
         raise UserError(f"{wish.out} already holds a run; add --resume to go on with it, or give another --out")
-    for file in wish.files:
-        load_user_file(file)
+    load_files(wish.files)
     images, other = gathered_alike(wish.data, wish.to, wish.size, wish.channels, wish.split)
     if len(images) < LEAST:
         raise UserError(f"{wish.data}: pictures: {len(images)}; training needs {LEAST} or more, better hundreds")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from limner.cli.flags import examples, json_flag
+from limner.cli.flags import examples, json_flag, load_files
 from limner.cli.kinds import HOMES, kind, kinds, summary, type_name, typed
 from limner.cli.show import emit, line, table
 from limner.core.errors import unknown
@@ -17,6 +17,10 @@ RECIPES = "recipes"
 
 @click.command(
     "list",
+    help=f"""List what can be chosen: networks, objectives, metrics, recipes, ...
+
+    KIND is one of {", ".join(HOMES)} or {RECIPES}; NAME is any one thing of them.
+    """,
     short_help="Everything that can be chosen, one line each.",
     epilog=examples(
         "limner list                  everything there is",
@@ -29,15 +33,8 @@ RECIPES = "recipes"
 @click.option("--with", "files", multiple=True, metavar="FILE.py", help="Your own file, to see what it adds.")
 @json_flag
 def listing(what: str | None, files: tuple[str, ...], as_json: bool) -> None:
-    """List what can be chosen: networks, objectives, metrics, recipes, ...
-
-    KIND is one of Generator, Encoder, Critic, Translator, Distance, Objective, Game, Penalty, Optimizer, Augment,
-    Operator, Latent, Curve, Metric, Extractor, Baseline, Completer or recipes; NAME is any one thing of them.
-    """
-    from limner.core.spec import load_user_file
-
-    for file in files:
-        load_user_file(file)
+    """List what can be chosen: networks, objectives, metrics, recipes, ..."""
+    load_files(files)
     shelves = {name: _shelf(name) for name in ([what] if what in (*HOMES, RECIPES) else [*HOMES, RECIPES])}
     if what is None or what in shelves:
         _print_json(shelves) if as_json else _print_shelves(shelves)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from limner.cli.fitting import usual_split
 from limner.cli.pictures import gathered, splits
 from limner.cli.show import remark
 from limner.core.errors import UserError
@@ -37,8 +38,7 @@ def opened(names: tuple[str, ...], data: str, device: str, fit: Fit | None, skip
     models = {name: load(name, device) for name in names if is_model(name)}
     shape = next((model.image for model in models.values()), None)
     if shape is None:
-        there = splits(data)
-        shape = gathered(data, None, None, "test" if "test" in there else "train").image
+        shape = gathered(data, None, None, usual_split(data, None)).image
     found: list[Subject] = []
     for name in names:
         if name in models:
@@ -53,13 +53,12 @@ def opened(names: tuple[str, ...], data: str, device: str, fit: Fit | None, skip
 def pictures_of(data: str, image: Image, split: str | None, fit: Fit = "crop") -> tuple[Images, Images | None]:
     """The real pictures in a shape, and the training split if that is another."""
     size = image.height, image.width
-    there = splits(data)
-    chosen = split or ("test" if "test" in there else "train")
+    chosen = usual_split(data, split)
     real = gathered(data, size, image.channels, chosen, fit)
     if chosen == "train":
         remark(f"note: {data} is scored against its training pictures, which the model may have seen")
         return real, None
-    return real, gathered(data, size, image.channels, "train", fit) if "train" in there else None
+    return real, gathered(data, size, image.channels, "train", fit) if "train" in splits(data) else None
 
 
 def held_beside(real: Images, train: Images | None, fit: Fit) -> Images | None:
@@ -76,8 +75,7 @@ def check_real(
     """Raises UserError where the real pictures are of another shape and no model was trained on them so."""
     own = {(s.likeness.header.get("data") or {}).get("fingerprint") for s in subjects if s.likeness is not None}
     if fit is None and not own & {real.fingerprint, train.fingerprint if train else real.fingerprint}:
-        there = splits(real.source)
-        _refuse_unequal(real.source, split or ("test" if "test" in there else "train"), real.image)
+        _refuse_unequal(real.source, usual_split(real.source, split), real.image)
     for images in (real, train):
         if images is not None:
             check_whole(images, skip_bad)

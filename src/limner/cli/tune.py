@@ -71,7 +71,7 @@ def tune(data: str, out: str, files: tuple[str, ...], size: Any, channels: int |
     held_out = gathered(data, images.pixels.shape[1:3], images.image.channels, "val") if _has_val(data, split) else None
     say_notes(images)
     with writing(out):
-        return _tune(data, Path(out), images, held_out, as_json, **rest)
+        return _tune(data, Path(out), files, images, held_out, as_json, **rest)
 
 
 def _has_val(data: str, split: str) -> bool:
@@ -80,9 +80,9 @@ def _has_val(data: str, split: str) -> bool:
 
 
 def _tune(
-    data: str, out: Path, images: Images, held_out: Images | None, as_json: bool, *, seconds: float,
-    each: float | None, images_per_trial: int | None, most: int | None, recipe: str, assignments: tuple[str, ...],
-    device: str, seed: int,
+    data: str, out: Path, files: tuple[str, ...], images: Images, held_out: Images | None, as_json: bool, *,
+    seconds: float, each: float | None, images_per_trial: int | None, most: int | None, recipe: str,
+    assignments: tuple[str, ...], device: str, seed: int,
 ) -> int:  # fmt: skip
     from limner.cli.signals import Stop
     from limner.recipes.base import plan
@@ -110,7 +110,7 @@ def _tune(
     if stop.exit_code:
         remark(f"stopped; the same command goes on in {out}")
     if not stop.exit_code or winner(tried(study, turned)):
-        _conclude(data, out, tried(study, turned), turned, recipe, assignments, as_json)
+        _conclude(data, out, files, tried(study, turned), turned, recipe, assignments, as_json)
     return stop.exit_code
 
 
@@ -142,8 +142,8 @@ def _going_on(
     return go_on
 
 
-def _conclude(data: str, out: Path, found: list[Tried], turned: Any, recipe: str, fixed: tuple[str, ...],
-              as_json: bool) -> None:  # fmt: skip
+def _conclude(data: str, out: Path, files: tuple[str, ...], found: list[Tried], turned: Any, recipe: str,
+              fixed: tuple[str, ...], as_json: bool) -> None:  # fmt: skip
     from limner.tuning.picture import draw_search
     from limner.tuning.study import winner
     from limner.tuning.trainings import write_recipe
@@ -168,4 +168,6 @@ def _conclude(data: str, out: Path, found: list[Tried], turned: Any, recipe: str
     line("options  " + (options or "none: the recipe as it is won"))
     line(f"recipe   {path}")
     line(f"search   {picture}")
-    line(f"next     limner train {data} --out RUN --for 1h --with {path} --recipe tuned")
+    # what the recipe builds on is needed again
+    loaded = " ".join(f"--with {shlex.quote(str(file))}" for file in (*files, path))
+    line(f"next     limner train {data} --out RUN --for 1h {loaded} --recipe tuned")

@@ -6,7 +6,8 @@ Inside Limner an image is float (n, c, h, w) in [-1, 1]; on disk and in `data/` 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,24 +96,28 @@ def picture(array: Bytes) -> Any:
 
 def save_png(array: Bytes, path: str | Path) -> Path:
     """Write uint8 (h, w, c) as PNG, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture(array).save(temporary, "PNG")
-    temporary.replace(path)
-    return path
+    with _instead_of(path) as temporary:
+        picture(array).save(temporary, "PNG")
+    return Path(path)
 
 
 def save_gif(frames: Sequence[Bytes], path: str | Path, milliseconds: int = 60, hold: int = 0) -> Path:
     """Write uint8 pictures (h, w, c) as a film that begins again, whole or not at all; the last one may be held."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     first, *more = (picture(frame) for frame in frames)
     spans = [milliseconds] * len(more) + [milliseconds + hold]
-    try:
+    with _instead_of(path) as temporary:
         first.save(temporary, "GIF", save_all=True, append_images=more, duration=spans, loop=0, disposal=2)
+    return Path(path)
+
+
+@contextmanager
+def _instead_of(path: str | Path) -> Generator[Path]:
+    """A file beside `path`, which takes its place once it is whole. Not synced: pictures come by the thousand."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return path

@@ -274,7 +274,7 @@ def _coerce_plain(value: Any, type_: Any, where: str) -> Any:
 def _put(base: Any, path: list[str], value: Any, whole: str) -> Any:
     if not path:
         return value
-    if isinstance(base, list) and path[0].isdigit() and int(path[0]) < len(base):
+    if isinstance(base, list) and path[0].isdecimal() and int(path[0]) < len(base):
         index = int(path[0])
         return [*base[:index], _put(base[index], path[1:], value, whole), *base[index + 1 :]]
     if not isinstance(base, dict):

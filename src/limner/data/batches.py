@@ -67,8 +67,8 @@ class Batches:
         total = len(self.among)
         first, last = nimg // total, (nimg + self.size - 1) // total
         self._orders = {epoch: order for epoch, order in self._orders.items() if epoch >= first}
-        visited = np.concatenate([self._order(epoch) for epoch in range(first, last + 1)])
-        return visited[nimg - first * total :][: self.size]
+        begins = ((epoch, nimg - epoch * total) for epoch in range(first, last + 1))
+        return np.concatenate([self._order(epoch)[max(begin, 0) : begin + self.size] for epoch, begin in begins])
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:

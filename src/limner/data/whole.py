@@ -14,11 +14,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from limner.core.errors import UserError
 from limner.core.pixels import picture
-from limner.data.decode import Header, peek
-from limner.data.items import Entry, Stack
+from limner.data.decode import MEGAPIXELS, Header, peek
+from limner.data.items import Collection, Entry, Stack
 from limner.data.sources import choose, locate
 
-MEGAPIXELS = 100
 GREY, COLOUR = ("1", "L", "LA", "La"), ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
 KEPT = ("exif", "icc_profile", "dpi")
 
@@ -44,7 +43,7 @@ def wholes(source: str, split: str = "train") -> Iterator[Whole]:
 
     Raises UserError for one that cannot be read.
     """
-    pictures = _listed(source, split)
+    pictures = _collection(source, split).pictures
     if isinstance(pictures, Stack):
         for number in range(len(pictures.values)):
             pixels = pictures.rows(number, number + 1)[0]
@@ -56,31 +55,29 @@ def wholes(source: str, split: str = "train") -> Iterator[Whole]:
 
 def how_many(source: str, split: str = "train") -> int:
     """Pictures that `wholes` gives."""
-    pictures = _listed(source, split)
-    return len(pictures.values if isinstance(pictures, Stack) else pictures)
+    return len(_collection(source, split))
 
 
 def labels_of(source: str, split: str = "train") -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
     """What the pictures that `wholes` gives are labelled, -1 for nothing, and the names of the classes."""
-    found = locate(source)
-    opened = found.open()
-    listed = choose(found, opened, split if opened.splits else "train")
-    return listed.labels, listed.names
+    found = _collection(source, split)
+    return found.labels, found.names
 
 
 def sizes(source: str, split: str = "train", most: int | None = None) -> list[tuple[int, int]]:
     """Height and width of the first pictures that can be read, from their headers."""
-    pictures = _listed(source, split)
+    pictures = _collection(source, split).pictures
     if isinstance(pictures, Stack):
         return [pictures.values.shape[1:3]] * min(len(pictures.values), most or len(pictures.values))
     headers = map(peek, pictures[:most])
     return [(header.height, header.width) for header in headers if isinstance(header, Header)]
 
 
-def _listed(source: str, split: str) -> Stack | tuple[Entry, ...]:
+def _collection(source: str, split: str) -> Collection:
+    """One split, or all there is."""
     found = locate(source)
     opened = found.open()
-    return choose(found, opened, split if opened.splits else "train").pictures
+    return choose(found, opened, split if opened.splits else "train")
 
 
 def read(entry: Entry) -> Whole:

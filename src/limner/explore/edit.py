@@ -72,7 +72,7 @@ def chosen(text: str, count: int) -> Layers:
     found: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not ((first or last) and (first or "0").isdigit() and (last or "0").isdigit()):
+        if not ((first or last) and (first or "0").isdecimal() and (last or "0").isdecimal()):
             raise UserError(f"--layers {text}: write 4- for layer 4 and finer, 0-2, or 3; there are 0 to {count - 1}")
         found |= set(range(int(first or 0), (int(last) if last else count - 1 if dash else int(first)) + 1))
     if not found or max(found) >= count:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from limner.core.errors import UserError
 from limner.core.schedule import Schedule
 from limner.core.spec import register
 from limner.explore.ascents import Ascent, Look, Place, Points, Walk
@@ -30,6 +31,10 @@ class LBFGS(Ascent):
     lr: Schedule = 1.0
     memory: int = 10
     tries: int = 8
+
+    def __post_init__(self) -> None:
+        if self.memory < 1:
+            raise UserError(f"LBFGS(memory={self.memory}): give the number of past steps that count, 1 or more")
 
     def begin(self, z: Points, seeds: list[int]) -> Walk:
         return _LBFGS(self.memory, self.tries, len(z))
@@ -95,8 +100,8 @@ class _LBFGS(Walk):
         # a row that could not move has a wrong picture of the curvature: it begins anew, with shorter steps
         before = torch.where(moved, before, before / 2**self.tries)
         self.scale = torch.where(bent, scale, before)
-        self.pairs = [(a, b, torch.where(moved, r, 0.0)) for a, b, r in self.pairs][-self.memory + 1 :]
-        self.pairs.append((s, y, torch.where(bent, 1 / safe, 0.0)))
+        self.pairs = [(a, b, torch.where(moved, r, 0.0)) for a, b, r in self.pairs]
+        self.pairs = [*self.pairs, (s, y, torch.where(bent, 1 / safe, 0.0))][-self.memory :]
 
     def keep(self, rows: Int[Tensor, " m"]) -> None:
         self.pairs = [(s[rows], y[rows], inverse[rows]) for s, y, inverse in self.pairs]

@@ -47,7 +47,7 @@ class Direction(Goal):
     def __call__(self, view: View) -> Float[Tensor, " n"]:
         dim = view.z.shape[1]
         if not self.file:
-            if not (self.which.isdigit() and int(self.which) < dim):
+            if not (self.which.isdecimal() and int(self.which) < dim):
                 raise UserError(f"Direction({self.which}): coordinates are 0 to {dim - 1}; a named one needs file='…'")
             return view.z[:, int(self.which)]
         known = _directions(self.file)

@@ -52,7 +52,7 @@ class Class(Goal):
     def _number(self, names: tuple[str, ...], classes: int) -> int:
         if self.name in names:
             return names.index(self.name)
-        if self.name.isdigit() and int(self.name) < classes:
+        if self.name.isdecimal() and int(self.name) < classes:
             return int(self.name)
         raise unknown("class", self.name, names)
 

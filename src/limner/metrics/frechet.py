@@ -29,7 +29,7 @@ Mean = Float[Tensor, " d"]
 class FrechetDistance(Metric):
     """The Fréchet distance of Gaussians fitted to the features; called FID only on FID's own Inception features.
 
-    Biased upwards at finite n by about (what the floor shows): compare at equal n only.
+    Biased upwards at finite n, by about what the floor shows: compare at equal n only.
     """
 
     label: ClassVar[str] = "Fréchet distance"

@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from limner.core.errors import UserError
 from limner.core.pixels import to_float
 from limner.core.rng import derived, generator
+from limner.data.cache import cache_folder
 from limner.data.images import Images as Data
 from limner.metrics.base import LONGEST, Extractor, Features, Images
-from limner.metrics.inputs import at_most, cache_folder, digest_of, three_channels
+from limner.metrics.inputs import at_most, digest_of, three_channels
 
 VERSION = 1
 WIDTH = 64
@@ -212,5 +213,6 @@ def moved(x: Images, strength: float, rng: torch.Generator) -> Images:
     angle, scale = uniform(math.radians(15)), 1 + uniform(0.15)
     cos, sin = scale * angle.cos(), scale * angle.sin()
     matrix = torch.stack([cos, -sin, uniform(0.2), sin, cos, uniform(0.2)], 1).view(-1, 2, 3)
-    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    # drawn on the CPU, the same on every device
+    grid = F.affine_grid(matrix.to(x.device), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, padding_mode="border", align_corners=False)

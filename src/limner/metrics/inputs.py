@@ -1,11 +1,9 @@
-"""What extractors do to images before they look, and how they name themselves and keep what they learned."""
+"""What extractors do to images before they look, and how they name themselves."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -38,8 +36,3 @@ def digest_of(rule: str, weights: Iterable[Tensor]) -> str:
     for weight in weights:
         h.update(weight.detach().cpu().contiguous().numpy().tobytes())
     return h.hexdigest()
-
-
-def cache_folder() -> Path:
-    """`$LIMNER_CACHE`, or `~/.cache/limner`."""
-    return Path(os.environ.get("LIMNER_CACHE") or Path.home() / ".cache" / "limner")

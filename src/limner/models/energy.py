@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.latent import Gaussian
 from limner.core.pixels import Image
 from limner.core.spec import register
-from limner.models.base import Critic, Entry, Labels, Pictures
+from limner.models.base import Critic, Entry, Judgement, Labels, Pictures
 from limner.models.layers import Conv, Up, leak, pyramid, widths
 from limner.models.light import Trunk
 
@@ -48,6 +49,11 @@ class AutoencoderCritic(Critic):
         self.ups = nn.ModuleList(Up(*s) for s in zip(channels, channels[1:], sizes[1:], strict=False))
         self.last = Conv(channels[-1], image.channels, gain=0.5)
         self.register_buffer("balance", torch.zeros(()))
+
+    @property
+    def head(self) -> Judgement:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """There is none. Raises UserError: whoever asks for it wants classes named."""
+        raise UserError("an AutoencoderCritic names no classes; take another critic: -o critic=LightCritic")
 
     def forward(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
         # Full precision: the error is a difference of nearly equal numbers.

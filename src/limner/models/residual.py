@@ -1,4 +1,4 @@
-"""Norm-free residual networks for any size from 8 to 512 pixels: the default family.
+"""Norm-free residual networks for any size from 8 to 512 pixels.
 
 Blocks start as the identity (Zhang et al. 2019), so neither batch statistics nor a warm-up is needed
 and a gradient penalty may be taken through the critic. Labels enter by embedding in the generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
-from limner.models.base import Critic, Pictures
-from limner.objectives.base import Examples, Logits, Scene, critic_of, generator_of
-from limner.objectives.classify import surprise
+from limner.models.base import Critic, Model, Pictures
+from limner.objectives.base import Examples, Logits, Scene, critic_of, generator_of, verdict
+from limner.objectives.classify import insist_on_classes, surprise
 from limner.objectives.gan import GAN
 
 
@@ -40,7 +41,7 @@ class ACGAN(GAN):
         generator, critic = generator_of(nets), critic_of(nets)
         fake = generator(at.codes(generator.latent), batch.label)
         at.kept["fake"] = fake.detach()
-        fake_logits, classes = verdict(critic, at.seen(fake))
+        fake_logits, classes = both(critic, at.seen(fake))
         real_logits = critic(at.seen(batch.x)) if self.game.pairs else fake_logits.detach()
         game = self.game.generator(real_logits, fake_logits)
         return {"game": game, "classes": at(self.pull) * surprise(classes, batch.label)}
@@ -51,15 +52,16 @@ class ACGAN(GAN):
         if fake is None:
             fake = generator(at.codes(generator.latent), batch.label).detach()
         real, fake = at.seen(batch.x).detach().requires_grad_(), at.seen(fake).detach().requires_grad_()
-        (real_logits, real_classes), (fake_logits, fake_classes) = verdict(critic, real), verdict(critic, fake)
+        (real_logits, real_classes), (fake_logits, fake_classes) = both(critic, real), both(critic, fake)
         scene = Scene(critic, real, fake, None, real_logits, fake_logits, at)
-        at.notes["real"] = self.confidence(real_logits, fake_logits).detach()
         named = surprise(real_classes, batch.label) + surprise(fake_classes, batch.label)
-        terms = {"game": self.game.critic(real_logits, fake_logits), "classes": at(self.weight) * named}
-        return terms | {type(p).__name__: p(scene) for p in self.penalties}
+        return verdict(self.game, self.penalties, scene) | {"classes": at(self.weight) * named}
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_classes("ACGAN", nets)
 
 
-def verdict(critic: Critic, x: Pictures) -> tuple[Logits, Float[Tensor, "n k"]]:
+def both(critic: Critic, x: Pictures) -> tuple[Logits, Float[Tensor, "n k"]]:
     """Real or fake, and which class, from the same features."""
     h = critic.features(x)
     return critic.head(h, None), critic.head.class_logits(h)

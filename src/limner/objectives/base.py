@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
@@ -79,6 +79,10 @@ class Game:
         """What the generator makes small."""
         raise NotImplementedError
 
+    def confidence(self, real: Logits, fake: Logits) -> Logits:
+        """Positive where the critic takes a real image for real: where 0 means nothing, for more real than its fake."""
+        return real - fake
+
 
 @dataclass
 class Scene:
@@ -103,6 +107,16 @@ class Penalty:
 
     def project(self, critic: nn.Module) -> None:
         """Put the critic's weights back where they must be."""
+
+
+def verdict(game: Game, penalties: Sequence[Penalty], scene: Scene) -> dict[str, Float[Tensor, " n"]]:
+    """The critic's side of a game and its penalties by name; notes how sure the critic is of real images."""
+    scene.at.notes["real"] = game.confidence(scene.real_logits, scene.fake_logits).detach()
+    terms = {"game": game.critic(scene.real_logits, scene.fake_logits)}
+    for penalty in penalties:
+        name, term = type(penalty).__name__, penalty(scene)
+        terms[name] = terms[name] + term if name in terms else term
+    return terms
 
 
 def generator_of(nets: nn.ModuleDict) -> Generator:

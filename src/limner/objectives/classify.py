@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,9 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.spec import register
-from limner.models.base import Labels
+from limner.models.base import Judgement, Labels, Model
 from limner.objectives.base import Examples, Objective, critic_of
 
 
@@ -28,6 +30,13 @@ def surprise(logits: Float[Tensor, "n k"], label: Labels | None) -> Float[Tensor
     return (each * ~label.isnan()).sum(1)
 
 
+def insist_on_classes(name: str, nets: Mapping[str, Model]) -> None:
+    """Raise UserError where the critic cannot name classes: it has no head, or one that is told none."""
+    head = getattr(nets["critic"], "head", None)
+    if isinstance(head, Judgement) and head.label is None:
+        raise UserError(f"{name}: this critic names no classes; take one that is told them by projection: LightCritic")
+
+
 @register
 @dataclass(frozen=True)
 class Classification(Objective):
@@ -38,3 +47,6 @@ class Classification(Objective):
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         return {"classes": surprise(critic_of(nets).class_logits(at.seen(batch.x)), batch.label)}
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_classes("Classification", nets)

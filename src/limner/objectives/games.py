@@ -23,6 +23,9 @@ class Minimax(Game):
     def generator(self, real: Logits, fake: Logits) -> Logits:
         return -softplus(fake)
 
+    def confidence(self, real: Logits, fake: Logits) -> Logits:
+        return real
+
 
 @register
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class NonSaturating(Game):
 
     def generator(self, real: Logits, fake: Logits) -> Logits:
         return softplus(-fake)
+
+    def confidence(self, real: Logits, fake: Logits) -> Logits:
+        return real
 
 
 @register
@@ -64,6 +70,9 @@ class Hinge(Game):
 
     def generator(self, real: Logits, fake: Logits) -> Logits:
         return -fake
+
+    def confidence(self, real: Logits, fake: Logits) -> Logits:
+        return real
 
 
 @register

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from limner.core.moment import Moment
 from limner.core.spec import register
 from limner.models.base import Labels, Pictures
-from limner.objectives.base import Examples, Game, Logits, Objective, Penalty, Scene, critic_of, generator_of
-from limner.objectives.games import Hinge, Minimax, NonSaturating, Relativistic
+from limner.objectives.base import Examples, Game, Objective, Penalty, Scene, critic_of, generator_of, verdict
+from limner.objectives.games import Relativistic
 from limner.objectives.penalties import R1, R2
 
 
@@ -66,15 +66,9 @@ class GAN(Objective):
         """The critic's side of the game and the penalties, for whatever it judges."""
         real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
         scene = Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
-        at.notes["real"] = self.confidence(scene.real_logits, scene.fake_logits).detach()
-        terms = {"game": self.game.critic(scene.real_logits, scene.fake_logits)}
-        return terms | {type(p).__name__: p(scene) for p in self.penalties}
+        return verdict(self.game, self.penalties, scene)
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         if turn == "critic":
             for penalty in self.penalties:
                 penalty.project(nets["critic"])
-
-    def confidence(self, real: Logits, fake: Logits) -> Logits:
-        """Positive where the critic takes a real image for real: where 0 means nothing, for more real than its fake."""
-        return real if isinstance(self.game, (Minimax, NonSaturating, Hinge)) else real - fake

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,9 +15,9 @@ from limner.core import parallel
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
-from limner.models.base import Labels, Pictures
+from limner.models.base import Labels, Model, Pictures
 from limner.objectives.base import Examples, Objective, critic_of, generator_of
-from limner.objectives.classify import surprise
+from limner.objectives.classify import insist_on_classes, surprise
 
 
 @register
@@ -65,6 +66,9 @@ class SemiSupervisedGAN(Objective):
                 plain = critic.class_logits(batch.x)
             terms["agreement"] = weight * free * unlike(real_logits, plain, self.sure)
         return terms
+
+    def check(self, nets: Mapping[str, Model]) -> None:
+        insist_on_classes("SemiSupervisedGAN", nets)
 
 
 def invent(nets: nn.ModuleDict, batch: Examples, at: Moment) -> Pictures:

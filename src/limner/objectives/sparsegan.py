@@ -67,8 +67,8 @@ class SparseGAN(GAN):
             made = generator(torch.cat([at.codes(generator.latent), code]), told)
         fake, again = made.split([len(batch.x), len(x)])
         terms = self.deceive(nets, fake, batch, at) | {
-            "distance": self.spread(at(self.reconstruction) * self.distance(again, x), chosen, batch),
-            "price": self.spread(encoder.sparsity.price(code) + self.lift(encoder, h), chosen, batch),
+            "distance": self.spread(at(self.reconstruction) * self.distance(again, x), chosen, batch, at),
+            "price": self.spread(encoder.sparsity.price(code) + self.lift(encoder, h), chosen, batch, at),
         }
         if heard:
             terms["activations"] = (at(self.activations) * torch.stack(heard).mean()).expand(len(fake))
@@ -85,10 +85,10 @@ class SparseGAN(GAN):
         dead = encoder.dead.float()
         return self.revival * (below * dead).sum(1) / dead.sum().clamp_min(1)
 
-    def spread(self, term: Float[Tensor, " k"], chosen: slice, batch: Examples) -> Float[Tensor, " n"]:
+    def spread(self, term: Float[Tensor, " k"], chosen: slice, batch: Examples, at: Moment) -> Float[Tensor, " n"]:
         """A term of the chosen rows as one of all rows, with the same mean over the whole batch."""
         full = term.new_zeros(len(batch.x))
-        full[chosen] = term * self.every
+        full[chosen] = term * (at.total / -(-at.total // self.every))
         return full
 
 

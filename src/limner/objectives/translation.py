@@ -12,7 +12,7 @@ from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.pixels import Image
 from limner.models.base import Critic, Model, Pictures, Translator
-from limner.objectives.base import Examples, Game, Penalty, Scene
+from limner.objectives.base import Examples, Game, Penalty, Scene, verdict
 
 Terms = dict[str, Float[Tensor, " n"]]
 
@@ -69,9 +69,7 @@ def judge(
     """A critic's side of a game, and its penalties."""
     real, fake = at.seen(real).detach().requires_grad_(), at.seen(fake).detach().requires_grad_()
     scene = Scene(critic, real, fake, None, critic(real), critic(fake), at)
-    at.notes["real"] = (scene.real_logits - scene.fake_logits).detach()
-    terms = {"game": game.critic(scene.real_logits, scene.fake_logits)}
-    return terms | {type(p).__name__: p(scene) for p in penalties}
+    return verdict(game, penalties, scene)
 
 
 def project(penalties: tuple[Penalty, ...], critic: Critic) -> None:

@@ -65,7 +65,7 @@ class VAE(Objective):
         """
         q, k = posterior(encoder, x, label), noise.shape[1]
         z = q.mean[:, None] + (q.logvar / 2).exp()[:, None] * noise
-        told = None if label is None else label.repeat_interleave(k)
+        told = None if label is None else label.repeat_interleave(k, 0)
         made = generator(z.flatten(0, 1), told)
         picture = self.likelihood(x.repeat_interleave(k, 0), made).view(-1, k)
         # log N(z; 0, 1) - log N(z; mean, var)

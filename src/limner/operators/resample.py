@@ -31,7 +31,7 @@ class Downsample(Operator):
 
     def __post_init__(self) -> None:
         if self.factor < 1:
-            raise UserError(f"Downsample({self.factor}): give a whole number, 2 or more")
+            raise UserError(f"Downsample({self.factor}): give a whole number, 1 or more")
 
     def measure(self, x: Pictures) -> Measured:
         height, width = (-(-side // self.factor) for side in x.shape[2:])

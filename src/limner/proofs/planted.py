@@ -8,11 +8,15 @@ Also what a user would try first: leaving pictures alone, and giving them the co
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from limner.core.pixels import Bytes, to_float
+from limner.core.store import replacing
 from limner.metrics.lenet import LeNet5
 from limner.metrics.weights import WeightsFile
 from limner.proofs.base import Bench
@@ -58,9 +62,8 @@ def unmatched(bench: Bench) -> str:
     a, b = domains(bench)
     path = bench.work / "hues.npz"
     if not path.exists():
-        bench.work.mkdir(parents=True, exist_ok=True)
         labels = np.repeat([0, 1], [len(a), len(b)])
-        np.savez(path, images=np.concatenate([a, b]), labels=labels, names=np.array(["amber", "turned"]))
+        _write(path, images=np.concatenate([a, b]), labels=labels, names=np.array(["amber", "turned"]))
     return str(path)
 
 
@@ -69,9 +72,15 @@ def matched(bench: Bench) -> str:
     a, _ = domains(bench)
     path = bench.work / "hues-matched.npz"
     if not path.exists():
-        bench.work.mkdir(parents=True, exist_ok=True)
-        np.savez(path, images=np.concatenate([a, turned(a)], 2))
+        _write(path, images=np.concatenate([a, turned(a)], 2))
     return str(path)
+
+
+def _write(path: Path, **arrays: NDArray[Any]) -> None:
+    """An .npz, whole or not at all: it is made once, and a run that is killed must not leave half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def psnr(x: Bytes, y: Bytes) -> float:

@@ -39,7 +39,7 @@ def sparse(bench: Bench) -> Iterator[Row]:
 
 
 def dictionary(bench: Bench) -> Iterator[Row]:
-    """144 atoms in 64 dimensions would be a frame; here an overcomplete dictionary of random directions."""
+    """Planted atoms, random directions, found again from positive sums of few of them."""
     side, count, active, images = bench.pick((8, 48, 3, 60_000), (12, 192, 5, 300_000))
     shares: list[float] = []
     for seed in bench.seeds:

@@ -72,7 +72,7 @@ def measure(
     least = int(np.unique(real.labels, return_counts=True)[1].min())
     if short := [n for n in per_class if n > least]:
         raise UserError(f"--real {short[0]}: some class has only {least} real pictures; give {least} or fewer")
-    count = int(max(*real.labels, *made.labels, *test.labels)) + 1
+    count = int(np.concatenate([real.labels, made.labels, test.labels]).max()) + 1
     total, over = len(per_class) * len(ARMS) + 1, 1
     alone = [share_right(learn([made], count, derived(seed, k, "net"), None, steps), test) for k in range(draws)]
     yield Score(MADE, NETWORK, 0, tuple(alone), len(test)), over / total

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from limner.core import store
@@ -52,10 +54,11 @@ class Trainings:
 
 def write_recipe(folder: Path, base: str, assignments: tuple[str, ...], said: str) -> Path:
     """The winner as a recipe of one's own, for `--with`."""
-    listed = "".join(f"    {assignment!r},\n" for assignment in assignments).replace("'", '"')
+    quoted = partial(json.dumps, ensure_ascii=False)  # as Python reads them too, whatever quotes are in them
+    listed = "".join(f"    {quoted(assignment)},\n" for assignment in assignments)
     return store.write_text(
         folder / RECIPE,
-        f'"""Found by limner tune: {said}"""\n\n'
+        f"{quoted(f'Found by limner tune: {said}')}\n\n"
         "from __future__ import annotations\n\n"
         "from limner.core.spec import Spec\n"
         "from limner.recipes.base import Facts, plan, recipe\n\n"
