@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from limner.core.memory import keep_freed_memory
 from limner.core.pixels import Image
 from limner.core.rng import generator
 from limner.core.spec import build
@@ -34,6 +35,7 @@ def main() -> None:
     asked.add_argument("--steps", type=int, default=6)
     said = asked.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the command line does
     image = Image(said.channels, said.side, said.side)
     net = build(f"{said.family}Generator", Generator, image=image).eval().requires_grad_(False)
     scene, numbers = Scene({"generator": net}), list(range(TARGETS))

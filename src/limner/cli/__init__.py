@@ -34,6 +34,7 @@ from limner.cli.translate import translate
 from limner.cli.tune import tune
 from limner.cli.verify import verify
 from limner.core.errors import UserError, unknown
+from limner.core.memory import keep_freed_memory
 
 __all__ = ["app", "main", "run"]
 
@@ -81,6 +82,7 @@ for _verb in (verb for verbs in SECTIONS.values() for verb in verbs):
 
 def main() -> NoReturn:
     """The program `limner`."""
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:]))
 
 
