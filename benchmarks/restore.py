@@ -6,8 +6,8 @@
 
 Restorers are trained on the training flowers, in grey, by the recipe `restorer` for so long or so many images (squares
 of 48 pixels); nothing of Kodak is seen before the end. A rival's parameter is the one that does best on flowers of the
-test split. The photographs are Kodak24 in grey at full size, for `fill` their middle 256×256 (biharmonic takes minutes for
-more). `digits` is MNIST's test split with a half missing, restored by climbing in a generator's codes.
+test split. The photographs are Kodak24 in grey at full size, for `fill` their middle 256×256 (biharmonic takes minutes
+for more). `digits` is MNIST's test split with a half missing, restored by climbing in a generator's codes.
 Rivals need: pip install 'limner[rivals]'. Data: ../shared/data, or --data FOLDER.
 """
 

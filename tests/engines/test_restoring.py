@@ -17,6 +17,7 @@ from limner.core.errors import UserError
 from limner.core.latent import Gaussian
 from limner.core.pixels import Image
 from limner.data.whole import named, wholes, write
+from limner.explore.spaces import space, starts
 from limner.goals.base import Scene
 from limner.models.base import Translator
 from limner.models.linear import LinearGenerator
@@ -89,11 +90,12 @@ def byte_cases(net: LinearGenerator, operator: Any, n: int = 1) -> list[Any]:
 
 
 @pytest.mark.parametrize("operator", [Noise(0.3), Noise(0.2) @ Mask(half="left"), Noise(0.1) @ Project(6)], ids=str)
-def test_the_likeliest_answer_of_a_linear_generator_is_the_closed_form(operator: Any) -> None:
-    """argmin |A(Wz + b) - y|² / 2σ² + |z|² / 2 is a ridge regression."""
+@pytest.mark.parametrize("estimate", ["likeliest", "mean"])
+def test_the_likeliest_answer_of_a_linear_generator_is_the_closed_form(operator: Any, estimate: Any) -> None:
+    """argmin |A(Wz + b) - y|² / 2σ² + |z|² / 2 is a ridge regression, and all starts get there."""
     net = linear()
     (case,) = byte_cases(net, operator)
-    solver = ByClimbing(Scene({"generator": net}), samples=1, starts=2, steps=40, fit=0.0, optimizer="LBFGS")
+    solver = ByClimbing(Scene({"generator": net}), samples=1, starts=2, steps=40, fit=0.0, optimizer="LBFGS", estimate=estimate)
     weight, bias = net.entry.dense.weight.T, net.entry.dense.bias
     rows = case.operator.measure(weight.view(-1, 1, 4, 4)).flatten(1)
     y = (case.y - case.operator.measure(bias.view(1, 1, 4, 4))).flatten()
@@ -112,6 +114,24 @@ def test_the_spread_of_answers_is_the_posteriors() -> None:
     rows = operator.measure(weight.view(-1, 1, 4, 4)).flatten(1)
     covariance = weight.T @ torch.linalg.inv(rows @ rows.T / 0.4**2 + torch.eye(3)) @ weight
     torch.testing.assert_close(answer.std(0), covariance.diagonal().sqrt(), rtol=0.15, atol=0.02)
+
+
+def test_the_mean_weighs_each_start_by_how_likely_it_is() -> None:
+    """Hardly measured, three ends that are not climbed far: odds are those of the posterior at them."""
+    net = linear()
+    (case,) = byte_cases(net, Noise(3.0) @ Mask(half="left"))
+
+    def answered(**how: Any) -> Tensor:
+        return ByClimbing(Scene({"generator": net}), samples=1, starts=3, steps=1, fit=0.0, **how)([case])[0].samples
+
+    z = starts(space(Scene({"generator": net})), "prior", [0], 3, seed=0)[0]
+    with torch.no_grad():
+        ends = net(z)
+        misfit = (case.operator.measure(ends) - case.y).flatten(1).square().sum(1) / (2 * 3.0**2)
+    odds = (-(z.square().sum(1) / 2) - misfit).softmax(0)
+    mean, best = answered(estimate="mean"), answered()
+    torch.testing.assert_close(mean[0], torch.einsum("r,rchw->chw", odds, ends), rtol=0, atol=0.2)
+    assert (mean - ends[odds.argmax()]).abs().max() > (best - ends[odds.argmax()]).abs().max()
 
 
 def test_a_picture_is_restored_the_same_alone_and_in_a_batch() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -49,6 +49,13 @@ MOST_PIECES = 100_000
 @click.option("--keep", is_flag=True, help="Leave measured pixels as they are, where the damage leaves any.")
 @click.option("--samples", type=click.IntRange(1), default=4, show_default=True, help="Answers of a generator.")
 @click.option("--starts", type=click.IntRange(1), default=8, show_default=True, help="Climbs for each answer.")
+@click.option(
+    "--estimate",
+    type=click.Choice(["likeliest", "mean"]),
+    default="likeliest",
+    show_default=True,
+    help="Of a generator's climbs: the likeliest end, or the mean of all, nearer on average and less sharp.",
+)
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Of a climb (200) or of the untrained (1500).")
 @click.option("--tile", type=click.IntRange(32), default=512, show_default=True, help="Large pictures are cut so.")
 @click.option(
@@ -82,6 +89,7 @@ def restore(
     keep: bool,
     samples: int,
     starts: int,
+    estimate: Literal["likeliest", "mean"],
     steps: int | None,
     tile: int,
     views: str,
@@ -110,7 +118,8 @@ def restore(
     load_files(files)
     from limner.data.whole import how_many
 
-    effort = {"samples": samples, "starts": starts} | ({} if steps is None else {"steps": steps})
+    effort: dict[str, Any] = {"samples": samples, "starts": starts, "estimate": estimate}
+    effort |= {} if steps is None else {"steps": steps}
     solver, operator = _solver(model, damage, tile, int(views), effort, pick_device(device))
     cut = None if fit is None else (_image(model, solver, fit), fit)
     solver = _beyond(solver, model) if beyond else solver
@@ -133,7 +142,7 @@ def restore(
 
 
 def _solver(
-    model: str, damage: str | None, tile: int, views: int, effort: dict[str, int], device: str
+    model: str, damage: str | None, tile: int, views: int, effort: dict[str, Any], device: str
 ) -> tuple[Solver, Operator]:
     """Who restores, and what from: the damage that was asked for, or what the restorer was trained on."""
     from limner.likeness import load
@@ -153,9 +162,7 @@ def _solver(
         raise UserError(f"{model} was not trained to restore; say what happened: --damage 'Mask(half=left)'")
     if "translator" in likeness.nets:
         return ByTranslator(likeness.translator(), tile, views), as_operator(chosen)
-    steps = effort.get("steps", ByClimbing.steps)
-    climbing = ByClimbing(likeness.scene, effort["samples"], effort["starts"], steps)
-    return climbing, as_operator(chosen)
+    return ByClimbing(likeness.scene, **effort), as_operator(chosen)
 
 
 def _beyond(solver: Solver, model: str) -> Solver:

@@ -1,7 +1,7 @@
 """Freed memory is kept for the next large tensor.
 
 The C library of Linux gives each large block back to the system when it is freed, and the next one of the same size is
-faulted in anew, page by page and zeroed: a third of the time of a climb from 512 rows, half of it at 64 pixels in colour.
+faulted in anew, page by page and zeroed: a third of the time of a climb from 512 rows, half of it at 64 pixels.
 """
 
 from __future__ import annotations

@@ -71,11 +71,6 @@ class Answer:
         seen = {f"seen {name}": value for name, value in compared(case.seen, case.truth).items()}
         return compared(self.samples[:1], case.truth) | seen | found
 
-    @property
-    def mean(self) -> Pictures:
-        """(1, c, h, w): what is least wrong on average, where the answers are drawn from what is likely."""
-        return self.samples.mean(0, keepdim=True)
-
     def spread(self) -> Float[Tensor, "h w"]:
         """Standard deviation of each pixel over the answers."""
         return self.samples.std(0, correction=0).mean(0)

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,7 @@ from torch import Tensor
 from limner.core.errors import UserError
 from limner.core.latent import Gaussian
 from limner.core.rng import generator as random_of
-from limner.explore.climb import climb
+from limner.explore.climb import Standing, climb
 from limner.explore.spaces import Space, space, starts
 from limner.goals.base import Goal, Scene, View
 from limner.operators.base import Operator
@@ -40,6 +41,8 @@ class ByClimbing:
     steps: of each climb
     fit: how far, at a pixel, the generator's best picture is expected to be off, in the [-1, 1] range
     optimizer: what climbs
+    estimate: the likeliest of the starts' ends, or their mean, weighted by how likely they are, which is nearer on
+        average where a measurement leaves much open, and less sharp
     """
 
     scene: Scene
@@ -48,6 +51,7 @@ class ByClimbing:
     steps: int = 200
     fit: float = 0.2
     optimizer: str = "Adam"
+    estimate: Literal["likeliest", "mean"] = "likeliest"
 
     @property
     def channels(self) -> int:
@@ -83,10 +87,17 @@ class ByClimbing:
         )
         (standing,) = deque(views, maxlen=1)
         rows = torch.arange(len(numbers), device=standing.winner.device)
-        with torch.no_grad():
-            x = within.decode(standing.answer)
+        x = self._estimated(within, standing)
         values = standing.best[rows, standing.winner].unflatten(0, (-1, self.samples))[:, 0]
         return values.cpu() + goal.normaliser[:: self.samples], x.unflatten(0, (-1, self.samples)).cpu()
+
+
+    @torch.no_grad()
+    def _estimated(self, within: Space, standing: Standing) -> Float[Tensor, "b c h w"]:
+        """The picture that is answered for each target."""
+        if self.estimate == "likeliest":
+            return within.decode(standing.answer)
+        return torch.einsum("br,brchw->bchw", standing.best.softmax(1), standing.pictures())
 
 
 @dataclass(frozen=True, eq=False)
