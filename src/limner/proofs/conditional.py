@@ -20,8 +20,8 @@ WEIGHTS = "weights/mnist-lenet5.safetensors"
 IMAGES = 300_000
 QUICK = 6_000
 DRAWN = 5_000
-TRUNCATED = 0.75
-"""Chosen on codes of seed 0's model, between 0.8 (97.8 %, diversity 1.00) and 0.7 (98.4 %, 0.86)."""
+TRUNCATED = 0.8
+"""Chosen on seed 0's model and other codes: between 0.75 (98.5 %, diversity 0.87) and 0.85 (97.8 %, 1.02)."""
 
 
 @proof
