@@ -111,5 +111,7 @@ def test_refines_rejects_and_measures(limner: Limner, trained: Path, blobs: Path
     assert said.code == 0 and "--against" in said.err and "critic's logit" in said.out
     said = limner(*given, "--reject")
     assert said.code == 0 and "kept" in said.out, said.err
+    few = limner("sample", trained, "-n", 2, "--out", tmp_path / "few.png", "--reject", *CPU)
+    assert few.code == 0, "the first block only says what is usual, so two samples need more than their own tries"
     for wrong in (["--refine", 2, "--reject"], ["--against", blobs], ["--refine", 2, "--rate", 0]):
         assert limner(*given, *wrong).code == 2

@@ -60,11 +60,12 @@ def accepted(likeness: Likeness, count: int, seed: int, label: str | None) -> tu
     from limner.explore.refine import kept
 
     critic = likeness.scene.critic
-    pool = MOST_TRIES * count
+    pool = BLOCK + MOST_TRIES * count
     z, told = likeness.codes(pool, seed), likeness.labels(pool, seed, label)
     calm: torch.Tensor | None = None
     pictures: list[NDArray[np.uint8]] = []
     rows: list[NDArray[np.int64]] = []
+    have, drawn = 0, 0
     with progress("rejecting") as tick, torch.no_grad():
         for first in range(0, pool, BLOCK):
             here = np.arange(first, min(first + BLOCK, pool))
@@ -78,16 +79,14 @@ def accepted(likeness: Likeness, count: int, seed: int, label: str | None) -> tu
             good = kept(logits, calm, seed + first).numpy()
             pictures.append(made[good])
             rows.append(here[good])
-            have = sum(map(len, rows))
+            have, drawn = have + len(rows[-1]), drawn + len(here)
             tick(min(have / count, 1.0), first)
             if have >= count:
                 break
-    have = sum(map(len, rows))
     if have < count:
-        raise UserError(f"--reject: the critic accepts too few, {have} of {pool:,}; draw without it")
+        raise UserError(f"--reject: the critic accepts too few, {have} of {drawn:,}; draw without it")
     chosen = np.concatenate(rows)[:count]
-    share = have / (len(rows) * BLOCK)
-    return np.concatenate(pictures)[:count], None if told is None else told[chosen], share
+    return np.concatenate(pictures)[:count], None if told is None else told[chosen], have / drawn
 
 
 def compare(

@@ -154,7 +154,7 @@ def _solver(
     if model == UNTRAINED:
         if damage is None:
             raise UserError("untrained: say what happened to the pictures: --damage 'Mask(\"holes.png\")'")
-        return Untrained(effort.get("steps", Untrained.steps)), as_operator(damage)
+        return Untrained(effort.get("steps", Untrained.steps), device=device), as_operator(damage)
     likeness = load(model, device)
     trained = dict(likeness.header.get("objective") or {}).get("damage")
     chosen = damage if damage is not None else trained

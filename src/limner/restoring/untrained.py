@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,12 +32,14 @@ class Untrained:
     width: channels of every stage
     coarsest: least side of the first grid
     lr: rate of Adam
+    device: where it is fitted
     """
 
     steps: int = 1500
     width: int = 64
     coarsest: int = 8
     lr: float = 0.01
+    device: str = "cpu"
     channels: int = 0
 
     def __call__(self, cases: Sequence[Case]) -> list[Answer]:
@@ -49,12 +51,14 @@ class Untrained:
         channels, height, width = case.seen.shape[1:]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived(case.seed, case.number, "untrained"))
-            net = Decoder(Image(channels, height, width), self.width, self.coarsest)
+            net = Decoder(Image(channels, height, width), self.width, self.coarsest).to(self.device)
+        y = case.y.to(self.device)
+        told = informative(operator, case.seen.to(self.device))
         optimizer = torch.optim.Adam(net.parameters(), self.lr)
         mean: Tensor | None = None
         for _ in range(self.steps):
             x = net()
-            error = misfit(operator, x, case)
+            error = (operator.measure(x) - y).square()[told].mean()
             optimizer.zero_grad()
             error.backward()
             optimizer.step()
@@ -63,14 +67,13 @@ class Untrained:
             if error.item() < operator.deviation**2:
                 break
         assert mean is not None
-        return mean
+        return mean.to(case.seen.device)
 
 
-def misfit(operator: Operator, x: Pictures, case: Case) -> Float[Tensor, ""]:
-    """Mean squared difference of what is measured of x; pixels that say nothing are not counted."""
-    white = torch.ones_like(x)
-    told = operator.measure(white) != operator.measure(-white)
-    return (operator.measure(x) - case.y).square()[told].mean()
+def informative(operator: Operator, like: Pictures) -> Bool[Tensor, "n ..."]:
+    """Which numbers of a measurement say something of the picture; a masked pixel does not."""
+    white = torch.ones_like(like)
+    return operator.measure(white) != operator.measure(-white)
 
 
 class Decoder(nn.Module):
