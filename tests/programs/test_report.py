@@ -103,7 +103,7 @@ def test_how_the_training_stands_and_what_people_said(
     assert f"{runs[0]}: trend    held-out score" in said.out and f"{runs[1]}: outlook  another 10 min" in said.out
     document = reading().parsed(page.read_text(encoding="utf-8"))
     sections = {s.attributes["id"]: s for s in document.all("section")}
-    assert "1 of 1 answers" in sections["people"].text and "another 10 min" in sections["curves"].text
+    assert "1 of 1 answers" in sections["people"].text and "Another 10 min" in sections["curves"].text
     alone = limner("evaluate", runs[0], flowers, *FAST, "-n", 50)
     assert "\ntrend    held-out score" in alone.out and str(runs[0]) not in alone.out
     told = limner("evaluate", runs[0], flowers, *FAST, "-n", 50, "--json").json

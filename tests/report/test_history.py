@@ -117,4 +117,4 @@ def test_the_score_has_its_noise_and_is_said_in_words(tmp_path: Path) -> None:
     assert (falling.standing.trend.kind, level.standing.trend.kind) == ("improving", "flat")
     text = str(curves([("a", falling), ("b", level)]))
     assert "a: held-out score 0.07143 ± 0.01 after 14,000 images, improving since" in text
-    assert "flat since" in text and text.count("another 10 min") == 2 and "<polygon" in text
+    assert "flat since" in text and text.count("Another 10 min") == 2 and "<polygon" in text

@@ -14,6 +14,7 @@ from limner.judging.words import summary
 from limner.report.figures import figure, tiles
 from limner.report.markup import Inside, Markup, join, tag
 from limner.report.page import Section, table
+from limner.report.pictures import side_by_side
 
 DEFAULT = Path("judgements.sqlite")
 """Where `limner judge` writes unless it is told otherwise."""
@@ -82,7 +83,7 @@ def _fakes(study: Asked) -> Markup:
     many = tag("span", f", the first {best[0].taken} of {best[0].judged} times", class_="quiet")
     caption: list[Inside] = ["The fakes that fooled most", many]
     words = f"{len(study.fakes)} pictures of {study.results.study.model} that people took for real"
-    return figure(caption, tiles(study.fakes, words, columns=COLUMNS))
+    return side_by_side([figure(caption, tiles(study.fakes, words, columns=COLUMNS))])
 
 
 def _readable(path: Path) -> Asked | None:

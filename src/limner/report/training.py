@@ -29,9 +29,9 @@ def curves(histories: Histories) -> Markup:
         for nimg, words in h.alarms
     ]
     stands = [
-        tag("li", f"{name}: " if len(histories) > 1 else None, f"{h.standing.trend.words}. {h.standing.outlook}.")
+        tag("li", f"{name}: " if len(histories) > 1 else None, f"{at.trend.words}. {at.outlook.capitalize()}.")
         for name, h in histories
-        if h.standing is not None
+        if (at := h.standing) is not None
     ]
     return join(
         [
