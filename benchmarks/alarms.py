@@ -4,8 +4,8 @@
     python benchmarks/alarms.py                              sums up the rows that are there
 
 Every training is a line of --rows (benchmarks/alarms.jsonl), and none that is there is done again. All are dense
-networks on built-in digits at 8×8, looked at twenty times as in `limner train`; looks are free, as they nearly are in
-a long run. Thresholds in limner/alarms.py were chosen on seeds below 1000 and are reported on seeds from 1000 on.
+networks on built-in digits at 8×8, looked at as in `limner train`; looks are free, as they nearly are in a long run.
+Thresholds in limner/alarms.py were chosen on seeds below 1000 and are reported on seeds from 1000 on.
 
 A sabotage is *heard* when one of the alarms meant for it (`CASES`) is raised; its delay is counted from its first
 moment, in shares of the run. An alarm of a healthy run, or before the sabotage, is false. What a smaller rate could

@@ -109,8 +109,9 @@ def by_heart(history: History) -> bool:
 
 
 def memorising(history: History) -> bool:
-    """Samples nearer to training images than to as many held-out ones, which should be a toss-up."""
-    return history[-1].get("nearer", 0.5) > 0.75
+    """Samples nearer to training images than to as many held-out ones, which should be a toss-up, after a tenth."""
+    # untrained networks paint one picture, which is nearer to either by chance
+    return history[-1]["share"] > 0.1 and history[-1].get("nearer", 0.5) > 0.75
 
 
 def no_progress(history: History) -> bool:

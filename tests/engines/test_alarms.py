@@ -70,6 +70,13 @@ def test_a_healthy_history_says_nothing() -> None:
     assert all(raised(history[:k]) == {} and not worried(history[:k]) for k in range(1, 21))
 
 
+def test_untrained_networks_that_paint_one_picture_know_none_by_heart() -> None:
+    """All their samples are nearer to the same picture, of whichever kind; later that is learning by heart."""
+    early = [look | {"share": 0.0125 * k, "nearer": 1.0} for k, look in enumerate(well(4))]
+    assert not any(raised(early[:k]) for k in range(1, 5))
+    assert "memorising" in raised([look | {"share": 0.2} for look in early[:2]])
+
+
 def test_a_critic_whose_samples_look_realer_by_design_is_left_in_peace() -> None:
     """An energy held at half that of pictures, as BEGAN's, while the distance falls."""
     assert not any(raised([look | {"critic margin": -2.0} for look in well(k)]) for k in range(1, 15))

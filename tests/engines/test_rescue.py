@@ -93,6 +93,23 @@ def test_a_first_sign_brings_the_next_look_sooner() -> None:
     assert not pace.due(0.09, 4.0) and pace.due(0.1, 5.0)
 
 
+def moments(pace: Pace, until: float = 1.0) -> list[float]:
+    """Thousandths of the run at which it looks, a second each."""
+    return [k / 1000 for k in range(round(1000 * until)) if pace.due(k / 1000, float(k))]
+
+
+def test_a_closely_watched_run_is_looked_at_twice_early() -> None:
+    assert moments(Pace(20), 0.12) == [0.0, 0.013, 0.025, 0.05, 0.1]
+    assert moments(Pace(10)) == [k / 10 for k in range(10)], "who asks for few looks gets few"
+
+
+def test_a_resumed_run_does_not_look_early_again() -> None:
+    for share, expected in ((0.02, [0.025, 0.05]), (0.03, [0.05])):
+        pace = Pace(20)
+        pace.begin(share, 1000 * share, 0.0)
+        assert [at for at in moments(pace, 0.06) if at > share] == expected
+
+
 @pytest.fixture
 def trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks between 300 and 360 images are ill, and none after 200 is as good as the best: functions of the history."""

@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 
 from limner.core.errors import UserError
 from limner.judging.results import found
-from limner.judging.server import MOST, Server
+from limner.judging.server import HERE, MOST, Server, _own_address
 from limner.judging.session import Session, masks
 from limner.judging.store import Judgements
 
@@ -257,6 +257,50 @@ def test_a_staircase_follows_the_answers(begin: Begin, serve: Serve) -> None:
             state = browser.judge(state, 1.0, rng)
     assert shown == sorted(shown, reverse=True) and shown[0] > shown[3] > shown[6] > shown[9]
     assert state["right"] is None  # the staircase, not the rater, decides how many are right
+
+
+def answer_of(host: str, port: int, path: str) -> int:
+    """The status that a machine at this address is answered with; 0 where nobody listens."""
+    line = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        line.request("GET", path)
+        return line.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        line.close()
+
+
+def own_address() -> str:
+    """This machine's address on its network; skips where it has none but the loop."""
+    host = urlsplit(f"http://{_own_address()}").hostname or HERE
+    if host.startswith("127.") or host == "0.0.0.0":
+        pytest.skip("this machine is in no network")
+    return host
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_shared_by_link_to_the_network_and_to_nobody_without(begin: Begin, share: bool) -> None:
+    """A second client comes by the machine's own address in its network; the secret of the link opens, nothing else."""
+    host, session = own_address(), Session(begin(trials=6))
+    server = Server(session, 0, share)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        port, path = server.server_address[1], urlsplit(server.link).path
+        assert answer_of(host, port, path) == (200 if share else 0)
+        assert urlsplit(server.link).hostname == (host if share else HERE), (
+            "the link that is printed is the one that works"
+        )
+        wrong = ("/", path[:-1], path.upper(), "/" + "0" * 24 + "/", path[:-2] + "x/")
+        for other in wrong if share else ():
+            assert answer_of(host, port, other) == answer_of(host, port, other + "state") == 404, other
+        if share:
+            with browsing(server) as near, browsing(server) as far:
+                assert {near.ask("begin", {}).json["screen"], far.ask("begin", {}).json["screen"]} == {"trial"}
+                assert far.ask("begin", {}, path="/").status == 404
+            assert len(session.judgements.raters()) == 2, "who lacks the link is no rater"
+    finally:
+        stop(server)
 
 
 def test_a_port_in_use_is_one_line(begin: Begin, serve: Serve) -> None:

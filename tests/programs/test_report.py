@@ -16,10 +16,12 @@ import pytest
 
 from limner.cli import run
 from limner.core.pixels import save_png
+from limner.judging.store import Answer, create
+from limner.judging.study import Study
 
 Limner = Callable[..., Any]
 FAST = ("--features", "random", "--device", "cpu")
-HOSTILE = "<b>rose & \"thorn\"<script>"
+HOSTILE = '<b>rose & "thorn"<script>'
 
 
 def reading() -> Any:
@@ -85,6 +87,27 @@ def test_one_page_for_two_models_and_a_folder(
     assert {row.all("th")[0].text for row in classes.all("tr")} == {"iris", HOSTILE}
     assert len(document.all("polyline")) > 5
     assert "--report" in document.all("pre")[0].text and "320" in page.read_text(encoding="utf-8")
+
+
+def test_how_the_training_stands_and_what_people_said(
+    limner: Limner, runs: tuple[Path, Path], flowers: Path, tmp_path: Path
+) -> None:
+    file, page = tmp_path / "j.sqlite", tmp_path / "r.html"
+    pixels = np.zeros((2, 8, 8, 1), np.uint8)
+    judgements = create(file, Study("single", "none", 4, model=str(runs[0])), pixels, pixels, ["a", "b", "c", "d"])
+    rater = judgements.join("Ada")
+    judgements.add(Answer(rater.id, 0, 2, 1, False, None, None, 1.0))
+    judgements.close()
+    said = limner("evaluate", *runs, flowers, *FAST, "-n", 50, "--report", page, "--judged", file)
+    assert said.code == 0, said.err
+    assert f"{runs[0]}: trend    held-out score" in said.out and f"{runs[1]}: outlook  another 10 min" in said.out
+    document = reading().parsed(page.read_text(encoding="utf-8"))
+    sections = {s.attributes["id"]: s for s in document.all("section")}
+    assert "1 of 1 answers" in sections["people"].text and "Another 10 min" in sections["curves"].text
+    alone = limner("evaluate", runs[0], flowers, *FAST, "-n", 50)
+    assert "\ntrend    held-out score" in alone.out and str(runs[0]) not in alone.out
+    told = limner("evaluate", runs[0], flowers, *FAST, "-n", 50, "--json").json
+    assert told["standing"]["trend"]["nimg"] == 320
 
 
 def test_the_same_command_makes_the_same_page(
@@ -167,6 +190,8 @@ def test_bad_pictures_are_named_and_counted(limner: Limner, flowers: Path, tmp_p
         (["evaluate", "{gan}", "{flowers}", "--fit", "squash"], "--fit"),
         (["evaluate", "{tmp}", "{flowers}"], "{tmp}"),
         (["evaluate", "{gan}", "{flowers}", "--report", "{tmp}/file/r.html", "--features", "random"], "{tmp}/file"),
+        (["evaluate", "{gan}", "{flowers}", "--judged", "j.sqlite"], "add --report report.html"),
+        (["evaluate", "{gan}", "{flowers}", "--judged", "{tmp}/file", "--report", "r.html"], "no file of judgements"),
         (["compare", "nowhere"], "nowhere"),
         (["compare", "{flowers}"], "no run.json"),
         (["compare", "{gan}", "--out", "x.png"], "--out x.html"),

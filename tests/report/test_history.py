@@ -14,6 +14,7 @@ from limner.core.pixels import enlarge, grid, save_png
 from limner.report.history import History
 from limner.report.runs import Ran, as_rows, moments, untiled
 from limner.report.settings import differences, flat, settings, written
+from limner.report.training import curves
 
 
 def run_folder(folder: Path, lines: list[dict[str, Any]], **said: Any) -> Path:
@@ -97,3 +98,23 @@ def test_previews_at_equal_times_and_the_csv(tmp_path: Path) -> None:
     head, *rows = as_rows(runs)
     assert head[:4] == ["run", "batch", "images", "seconds"] and "kernel distance" in head
     assert [row[1] for row in rows] == ["32", "64"] and rows[0][head.index("kernel distance")] == "0.2"
+
+
+def test_the_score_has_its_noise_and_is_said_in_words(tmp_path: Path) -> None:
+    """A power law that still falls, and one that is level: the words are those of `limner check`."""
+
+    def lines(scores: list[float]) -> list[dict[str, Any]]:
+        told = [look(1000 * k, 10.0 * k, score) for k, score in enumerate(scores)]
+        for k, (said, seen) in enumerate(told):
+            said |= {"error": 0.01, "values": said["values"] | {"coverage": 0.5}}
+            seen["share"] = k / 20
+        return [line for pair in told for line in pair]
+
+    falling = History.of(run_folder(tmp_path / "a", lines([1.0, *(1 / k for k in range(1, 15))])))
+    assert falling.scores["kernel distance"].errors == (0.01,) * 15 and falling.scores["coverage"].errors == ()
+    level = History.of(run_folder(tmp_path / "b", lines([1.0, *(0.2 + 0.001 * (k % 2) for k in range(14))])))
+    assert falling.standing and level.standing
+    assert (falling.standing.trend.kind, level.standing.trend.kind) == ("improving", "flat")
+    text = str(curves([("a", falling), ("b", level)]))
+    assert "a: held-out score 0.07143 ± 0.01 after 14,000 images, improving since" in text
+    assert "flat since" in text and text.count("Another 10 min") == 2 and "<polygon" in text

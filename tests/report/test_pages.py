@@ -123,3 +123,29 @@ def test_odd_curves_are_drawn(points: list[tuple[float, float]], log: bool) -> N
     text = str(panel("x", [Line(0, "a", points)], "images", log=log))
     assert "nan" not in text and (text != "") == any(y > 0 or not log for _, y in points)
     assert "nan" not in str(intervals([(NAN, NAN, NAN), (1, 2, 3)], NAN)) and str(intervals([(NAN,) * 3], None)) == ""
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_the_noise_of_a_curve_is_a_band_of_so_much_above_and_below(log: bool) -> None:
+    """Heights are read back from the drawing: the band's ends are those of value ± error."""
+    line = Line(0, "a", [(0.0, 8.0), (1.0, 4.0), (2.0, 2.0)], errors=[1.0, 0.5, 0.25])
+    reader = Reader()
+    reader.feed(str(panel("x", [line], "images", log=log)))
+    (band,) = reader.open[0].all("polygon")
+    (curve,) = reader.open[0].all("polyline")
+    height = [float(point.split(",")[1]) for point in curve.attributes["points"].split()]
+    edge = [float(point.split(",")[1]) for point in band.attributes["points"].split()]
+    upper, lower = edge[:3], edge[:2:-1]
+    assert all(up < middle < down for up, middle, down in zip(upper, height, lower, strict=True))
+    if log:  # one eighth of a value is everywhere as high
+        assert max(upper[k] - height[k] - upper[0] + height[0] for k in range(3)) < 0.2
+    else:  # in proportion to the error
+        assert [lower[k] - height[k] for k in range(3)] == pytest.approx(
+            [(lower[0] - height[0]) * share for share in (1, 0.5, 0.25)], abs=0.15
+        )
+    assert panel("x", [Line(0, "a", line.points)], "images").count("polygon") == 0
+
+
+def test_a_band_that_reaches_below_0_ends_with_the_panel() -> None:
+    text = str(panel("x", [Line(0, "a", [(0.0, 1.0), (1.0, 0.1)], errors=[0.1, 0.5])], "images", log=True))
+    assert "nan" not in text and text.count("polygon") == 1

@@ -74,7 +74,7 @@ def check(
 
 def _check_run(folder: Path, as_json: bool) -> None:
     """How a training stands."""
-    from limner.cli.standing import standing_of
+    from limner.report.standing import standing_of
 
     standing = standing_of(folder)
     if standing is None:

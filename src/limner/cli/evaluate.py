@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limner.data.images import Images
     from limner.evaluate import Score, Scored
     from limner.metrics.base import Extractor, Metric
+    from limner.report.page import Section
     from limner.report.subjects import Subject
 
 Found = list[tuple["Subject", "Scored"]]
@@ -28,6 +29,7 @@ Found = list[tuple["Subject", "Scored"]]
         "limner evaluate runs/demo digits",
         "limner evaluate runs/demo digits --report report.html      the same with pictures, on one page",
         "limner evaluate runs/a runs/b other-tool/ photos/ --report report.html      side by side",
+        "limner evaluate runs/demo digits --report report.html --judged judgements.sqlite      and what people said",
         "limner evaluate model.safetensors photos/ -n 2k --fit crop",
         "limner evaluate runs/demo digits --features random         quick, without training a network",
         "limner evaluate runs/demo digits --features inception.safetensors",
@@ -39,6 +41,12 @@ Found = list[tuple["Subject", "Scored"]]
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.argument("data")
 @click.option("--report", metavar="FILE.html", help="Write a page with pictures, curves and what the scores mean.")
+@click.option(
+    "--judged",
+    multiple=True,
+    metavar="X.sqlite",
+    help="Put these answers of `limner judge` on the page too. Those beside a model are found.",
+)
 @click.option("-n", "count", type=COUNT, default="10k", show_default=True, metavar="N", help="Pictures of each kind.")
 @click.option(
     "--features",
@@ -56,8 +64,9 @@ Found = list[tuple["Subject", "Scored"]]
 @seed_flag
 @json_flag
 def evaluate(
-    models: tuple[str, ...], data: str, report: str | None, count: int, features: str, metrics: str | None,
-    split: str | None, fit: Any, skip_bad: bool, files: tuple[str, ...], device: str, seed: int, as_json: bool,
+    models: tuple[str, ...], data: str, report: str | None, judged: tuple[str, ...], count: int, features: str,
+    metrics: str | None, split: str | None, fit: Any, skip_bad: bool, files: tuple[str, ...], device: str, seed: int,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Score each MODEL against the real pictures in DATA, at equal n.
 
@@ -71,6 +80,7 @@ def evaluate(
 
     if report is not None and Path(report).suffix not in (".html", ".htm"):
         raise UserError(f"--report {report}: a page is written; type --report {Path(report).stem}.html")
+    people = _people(judged, models, report)
     load_files(files)
     named = _metrics(metrics) if metrics else ()
     subjects = opened(models, data, pick_device(device), fit, skip_bad)
@@ -83,8 +93,21 @@ def evaluate(
     if refused := next((scored.withheld[0] for _, scored in found if scored.withheld and not scored.scores), None):
         raise UserError(f"{refused.metric}: {refused.reason}")
     if report is not None:
-        _write_report(Path(report), found, real, train, extractor, n, seed, _told(found, notes), fit or "crop")
+        _write_report(Path(report), found, real, train, extractor, n, seed, _told(found, notes), fit or "crop", people)
     _print(found, data, notes, report, as_json)
+
+
+def _people(judged: tuple[str, ...], models: tuple[str, ...], report: str | None) -> tuple[Section, ...]:
+    """What people said, in the files that are named and those beside the models, each once."""
+    from limner.report.people import asked, beside, people
+
+    if report is None:
+        if judged:
+            raise UserError(f"--judged {judged[0]}: answers go on a page; add --report report.html")
+        return ()
+    studies = [asked(Path(name)) for name in judged] + [one for name in models for one in beside(name)]
+    section = people(list({one.path.resolve(): one for one in studies}.values()))
+    return () if section is None else (section,)
 
 
 def _split(listed: str) -> list[str]:
@@ -140,10 +163,14 @@ def _scored(
 def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, as_json: bool) -> None:
     """The scores: a line of JSON for each model, a table of one, or a table of all side by side."""
     from limner.evaluate import table as text
+    from limner.report.standing import standing_of
 
+    stands = {subject.name: standing_of(subject.folder) for subject, _ in found if subject.folder is not None}
     for subject, scored in found if as_json else ():
+        standing = stands.get(subject.name)
         emit({"model": subject.name, "data": data, "scores": scored.scores, "notes": (*notes, *scored.notes),
-              "withheld": scored.withheld} | ({"report": report} if report else {}))  # fmt: skip
+              "withheld": scored.withheld} | ({"standing": standing.report} if standing else {})
+             | ({"report": report} if report else {}))  # fmt: skip
     if as_json:
         return
     if len(found) == 1:
@@ -152,6 +179,9 @@ def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, 
         _side_by_side([(subject.name, scored.scores) for subject, scored in found])
         for said in dict.fromkeys(f"withheld: {w.label}: {w.reason}" for _, scored in found for w in scored.withheld):
             line(said)
+    for name, standing in stands.items():
+        for words in standing.words if standing else ():
+            line(words if len(found) == 1 else f"{name}: {words}")
     for note in _told(found, notes):
         remark(f"note: {note}")
     if report is not None:
@@ -180,7 +210,7 @@ def _side_by_side(models: list[tuple[str, tuple[Score, ...]]]) -> None:
 
 def _write_report(
     path: Path, found: Found, real: Images, train: Images | None, extractor: Extractor, n: int, seed: int,
-    notes: tuple[str, ...], fit: Any,
+    notes: tuple[str, ...], fit: Any, more: tuple[Section, ...],
 ) -> None:  # fmt: skip
     import datetime
     import shlex
@@ -200,7 +230,7 @@ def _write_report(
             tick(done / len(found), n * done)
     command = shlex.join(["limner", *click.get_current_context().find_root().obj])
     today = datetime.date.today().isoformat()
-    told = evaluation_page(Evaluation(tuple(judged), real, seed, command, today, searches.shown, notes))
+    told = evaluation_page(Evaluation(tuple(judged), real, seed, command, today, searches.shown, notes, more))
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

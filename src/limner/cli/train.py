@@ -157,7 +157,7 @@ def _show(event: Event, tick: Tick, as_json: bool) -> None:
 
 
 def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
-    from limner.cli.standing import standing_of
+    from limner.report.standing import standing_of
 
     folder, standing = project.folder, standing_of(project.folder)
     if as_json:

@@ -21,19 +21,26 @@ class Clock:
         return time.monotonic() - self._start
 
 
+EARLY = (0.0125, 0.025)
+"""Shares of the run at which to look beside the equal ones: what is wrong from the start shows at once."""
+FEW = 20
+"""Looks below which no early ones are added: whoever asks for few gets few."""
+
+
 class Pace:
-    """When to look: at equal shares of the run, every two minutes, and never a tenth of the time."""
+    """When to look: twice early, at equal shares of the run, every two minutes, and never a tenth of the time."""
 
     def __init__(self, looks: int) -> None:
         self.looks = looks
+        self._early = EARLY if looks >= FEW else ()
         self._taken: list[float] = []
-        self._share, self._seconds = -1, -math.inf
+        self._passed, self._seconds = -1, -math.inf
         self._soon = math.inf
 
     def begin(self, share: float, seconds: float, took: float) -> None:
         """Go on where an earlier session looked, which took so many seconds."""
         self._taken = [took, took] if took else []
-        self._share, self._seconds = math.floor(share * self.looks), seconds
+        self._passed, self._seconds = self._moments(share), seconds
         self._soon = math.inf
 
     def hasten(self, share: float) -> None:
@@ -43,16 +50,20 @@ class Pace:
     def due(self, share: float, seconds: float) -> bool:
         """Whether now is such a moment."""
         since = seconds - self._seconds
-        now = math.floor(share * self.looks)
+        now = self._moments(share)
         # The first look also warms up: a second one soon after tells what they really take.
         rest = 10 if len(self._taken) > 1 else 2
-        early = now == self._share and since < 120 and share < self._soon
+        early = now == self._passed and since < 120 and share < self._soon
         if since < rest * min(self._taken, default=0.0) or early:
             return False
-        self._share, self._seconds, self._soon = now, seconds, math.inf
+        self._passed, self._seconds, self._soon = now, seconds, math.inf
         return True
 
     def took(self, seconds: float, device: torch.device) -> float:
         """A look took this long, in the slowest process; the seconds to keep free for the last one."""
         self._taken.append(parallel.agree(seconds, False, device)[0])
         return min(self._taken[1:], default=0.0)
+
+    def _moments(self, share: float) -> int:
+        """How many of the moments at which to look have come."""
+        return math.floor(share * self.looks) + sum(share >= early for early in self._early)

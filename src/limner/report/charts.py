@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from limner.report.markup import Inside, Markup, join, tag
 
@@ -22,12 +22,24 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a panel: whose it is (its number sets colour and dash), its points, where the kept state lies."""
+    """One line of a panel.
+
+    number: whose it is, which sets colour and dash
+    points: (x, y) pairs
+    kept: where the kept state lies
+    errors: the noise of each point, drawn as a band of so much above and below; empty for none
+    """
 
     number: int
     name: str
     points: Points
     kept: float | None = None
+    errors: Sequence[float] = ()
+
+    @property
+    def band(self) -> list[tuple[float, float, float]]:
+        """(x, low, high) of each point that has an error."""
+        return [(x, y - e, y + e) for (x, y), e in zip(self.points, self.errors, strict=False)]
 
 
 @dataclass(frozen=True)
@@ -58,12 +70,11 @@ class Scale:
 
 def panel(title: str, lines: Sequence[Line], unit: str, *, log: bool = False) -> Markup:
     """Curves of one quantity over `unit`, as a figure; on a log scale values that are not positive are left out."""
-    drawn = [Line(n.number, n.name, _thin([p for p in n.points if p[1] > 0 or not log]), n.kept) for n in lines]
-    drawn = [line for line in drawn if line.points]
+    drawn = [thinned for line in lines if (thinned := _thinned(line, log)).points]
     if not drawn:
         return Markup("")
     x, y = _scales(drawn, log)
-    inside = join([_axes(x, y), [_curve(line, x, y) for line in drawn]])
+    inside = join([_axes(x, y), [_band(line, x, y) for line in drawn], [_curve(line, x, y) for line in drawn]])
     ends = "; ".join(f"{line.name} ends at {short(line.points[-1][1])}" for line in drawn)
     words = f"{title} over {unit}: {ends}"
     svg = tag("svg", inside, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=words, class_="chart")
@@ -118,7 +129,9 @@ def short(value: float) -> str:
 def _scales(lines: Sequence[Line], log: bool) -> tuple[Scale, Scale]:
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
-    low, high = min(ys), max(ys)
+    edges = [edge for line in lines for _, *both in line.band for edge in both]
+    # on a log scale a band that reaches down to 0 has no lower edge
+    low, high = min([*ys, *(e for e in edges if not log or e > min(ys) / 2)]), max([*ys, *edges])
     if low == high:
         low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
     left, right = min(0.0, *xs), max(*xs, min(xs) + 1e-9)
@@ -139,6 +152,15 @@ def _axes(x: Scale, y: Scale) -> Markup:
     return join(marks)
 
 
+def _band(line: Line, x: Scale, y: Scale) -> Markup:
+    """The noise about a line; what lies below the panel is cut off."""
+    if len(line.band) < 2:
+        return Markup("")
+    upper = [f"{x(at)},{y(high)}" for at, _, high in line.band]
+    lower = [f"{x(at)},{y(max(low, y.low))}" for at, low, _ in reversed(line.band)]
+    return tag("polygon", points=" ".join([*upper, *lower]), class_=f"band s{line.number % SERIES}")
+
+
 def _curve(line: Line, x: Scale, y: Scale) -> Markup:
     path = " ".join(f"{x(a)},{y(b)}" for a, b in line.points)
     drawn = [tag("polyline", points=path, class_=f"curve s{line.number % SERIES}")]
@@ -151,11 +173,13 @@ def _curve(line: Line, x: Scale, y: Scale) -> Markup:
     return join(drawn)
 
 
-def _thin(points: Points) -> list[tuple[float, float]]:
-    """At most POINTS of them, evenly, the ends included."""
-    if len(points) <= POINTS:
-        return list(points)
-    return [points[round(k * (len(points) - 1) / (POINTS - 1))] for k in range(POINTS)]
+def _thinned(line: Line, log: bool) -> Line:
+    """The line with at most POINTS of its points, evenly, the ends included; above 0 where the scale is logarithmic."""
+    rows = [k for k, (_, value) in enumerate(line.points) if value > 0 or not log]
+    if len(rows) > POINTS:
+        rows = [rows[round(k * (len(rows) - 1) / (POINTS - 1))] for k in range(POINTS)]
+    return replace(line, points=[line.points[k] for k in rows],
+                   errors=[line.errors[k] for k in rows] if line.errors else ())  # fmt: skip
 
 
 def _round_step(rough: float) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from limner.journal import read
+from limner.report.standing import Standing, standing_of
 
 SMOOTH = 40
 """A loss is shown as the running mean over this part of its points."""
@@ -15,12 +16,16 @@ SMOOTH = 40
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity of a run: images seen, seconds of training and value, point by point."""
+    """One quantity of a run: images seen, seconds of training and value, point by point.
+
+    errors: standard error of each value, empty where it is not known
+    """
 
     name: str
     nimg: tuple[int, ...]
     seconds: tuple[float, ...]
     values: tuple[float, ...]
+    errors: tuple[float, ...] = ()
 
     def over(self, time: str) -> list[tuple[float, float]]:
         """(time, value) pairs; `time` is `nimg` or `seconds`."""
@@ -36,6 +41,7 @@ class History:
     nimg, seconds: at its end
     kept: images that the model file has seen, where that is known
     looks: (images, seconds) of each moment at which previews were made
+    standing: whether it was still getting better; None before the first score
     """
 
     losses: dict[str, Curve] = field(default_factory=dict[str, Curve])
@@ -45,6 +51,7 @@ class History:
     seconds: float = 0.0
     kept: int | None = None
     looks: tuple[tuple[int, float], ...] = ()
+    standing: Standing | None = None
 
     @classmethod
     def of(cls, folder: Path) -> History:
@@ -57,12 +64,13 @@ class History:
         said = best.read_text().strip() if best.exists() else ""
         return cls(
             {name: _smooth(curve) for name, curve in losses.items()},
-            _curves(lines, "Scores", "values", clock),
+            _with_errors(_curves(lines, "Scores", "values", clock), lines),
             tuple((line["nimg"], line["words"]) for line in lines if line["event"] == "Alarm"),
             last,
             clock.at(last),
             int(said) if said.isdigit() else None,
             tuple((line["nimg"], float(line["seconds"])) for line in lines if line["event"] == "Look"),
+            standing_of(folder),
         )
 
     def look(self) -> dict[str, float]:
@@ -114,6 +122,19 @@ def _curves(lines: list[dict[str, Any]], event: str, field: str, clock: _Clock) 
     return {
         name: Curve(name, tuple(n for n, _ in there), tuple(clock.at(n) for n, _ in there), tuple(v for _, v in there))
         for name, there in found.items()
+    }
+
+
+def _with_errors(curves: dict[str, Curve], lines: list[dict[str, Any]]) -> dict[str, Curve]:
+    """The curve that is the score with the standard errors that the journal tells of it."""
+    told = {line["nimg"]: line for line in lines if line["event"] == "Scores" and line.get("error")}
+    looks = list(told.values())
+    known = {name for name in curves if looks and all(look["values"].get(name) == look["score"] for look in looks)}
+    return {
+        name: replace(curve, errors=tuple(told[n]["error"] if n in told else 0.0 for n in curve.nimg))
+        if name in known
+        else curve
+        for name, curve in curves.items()
     }
 
 

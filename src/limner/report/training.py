@@ -20,7 +20,7 @@ def panels(histories: Histories, part: str, time: str = "nimg") -> list[Markup]:
 
 
 def curves(histories: Histories) -> Markup:
-    """Scores and losses over images, under one legend."""
+    """How the runs stand in words, then scores and losses over images, under one legend."""
     named = legend([name for name, _ in histories]) if len(histories) > 1 else None
     scores, losses = panels(histories, "scores"), panels(histories, "losses")
     alarms = [
@@ -28,8 +28,14 @@ def curves(histories: Histories) -> Markup:
         for name, h in histories
         for nimg, words in h.alarms
     ]
+    stands = [
+        tag("li", f"{name}: " if len(histories) > 1 else None, f"{at.trend.words}. {at.outlook.capitalize()}.")
+        for name, h in histories
+        if (at := h.standing) is not None
+    ]
     return join(
         [
+            tag("ul", stands, class_="short") if stands else None,
             named,
             [tag("h3", "On held-out pictures"), tag("div", scores, class_="panels")] if scores else None,
             [tag("h3", "Losses, as running means"), tag("div", losses, class_="panels")] if losses else None,
@@ -49,6 +55,6 @@ def _panel(name: str, histories: Histories, named: Sequence[dict[str, Curve]], t
         if name in curves_:
             curve = curves_[name]
             kept = dict(zip(curve.nimg, getattr(curve, time), strict=True)).get(history.kept or -1)
-            lines.append(Line(k, whose, curve.over(time), kept))
+            lines.append(Line(k, whose, curve.over(time), kept, curve.errors))
     # a distance falls by orders of magnitude, and what matters happens at its end
     return panel(name, lines, UNITS[time], log="distance" in name)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from limner.cli.values import duration
+from limner.journal import looks, read
+from limner.trend import Forecast, Trend, forecast, regular, trend
 
-if TYPE_CHECKING:
-    from limner.trend import Forecast, Trend
-
-MORE = 600.0
-"""Seconds that are asked about."""
+MORE, ASKED = 600.0, "another 10 min"
+"""Seconds that are asked about, and how they are called."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,12 @@ class Standing:
     @property
     def words(self) -> tuple[str, str]:
         """Two lines for people."""
-        return f"trend    {self.trend.words}", f"outlook  {self.forecast.words(f'another {duration(MORE)}')}"
+        return f"trend    {self.trend.words}", f"outlook  {self.outlook}"
+
+    @property
+    def outlook(self) -> str:
+        """What more training would bring, in one sentence."""
+        return self.forecast.words(ASKED)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -36,9 +39,6 @@ class Standing:
 
 def standing_of(folder: Path) -> Standing | None:
     """What the journal of a run folder tells; None before the first look that has a score."""
-    from limner.journal import looks, read
-    from limner.trend import forecast, regular, trend
-
     lines = read(folder / "events.jsonl")
     history = looks(lines)
     if not regular(history):
