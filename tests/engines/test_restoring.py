@@ -95,7 +95,8 @@ def test_the_likeliest_answer_of_a_linear_generator_is_the_closed_form(operator:
     """argmin |A(Wz + b) - y|² / 2σ² + |z|² / 2 is a ridge regression, and all starts get there."""
     net = linear()
     (case,) = byte_cases(net, operator)
-    solver = ByClimbing(Scene({"generator": net}), samples=1, starts=2, steps=40, fit=0.0, optimizer="LBFGS", estimate=estimate)
+    how: Any = {"samples": 1, "starts": 2, "steps": 40, "fit": 0.0, "optimizer": "LBFGS", "estimate": estimate}
+    solver = ByClimbing(Scene({"generator": net}), **how)
     weight, bias = net.entry.dense.weight.T, net.entry.dense.bias
     rows = case.operator.measure(weight.view(-1, 1, 4, 4)).flatten(1)
     y = (case.y - case.operator.measure(bias.view(1, 1, 4, 4))).flatten()
