@@ -12,7 +12,7 @@ from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_
 from limner.cli.labelled import held_out, labelled, with_classes
 from limner.cli.recognise import cell
 from limner.cli.sample import folder_name, write_array
-from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.cli.show import check_places, emit, line, progress, remark, table, writing
 from limner.cli.values import COUNT, count
 from limner.core.errors import UserError
 
@@ -56,13 +56,14 @@ def augment(
     --measure says what they are worth: accuracy on real test pictures after training on few real ones, on made ones,
     and on both, beside plain classical augmentation, over several draws.
     """
+    _check(out)
+    check_places(out)
+    load_files(files)
     from limner.augments.base import Augment
     from limner.core.spec import build
     from limner.likeness import load
     from limner.recognise.worth import level
 
-    load_files(files)
-    _check(out)
     rival, sizes = build(classical, Augment), _sizes(real)
     likeness = load(model, pick_device(device))
     _conditional(likeness, model)
@@ -72,13 +73,9 @@ def augment(
     counts = level(have, per_class)
     if not any(counts):
         raise UserError(f"{data} has {have[0]:,} pictures of each class, nothing to level; give --per-class 500")
+    some, unseen = _halves(data, test, likeness, model, seed) if judged else (known, known)
     made = _made(likeness, counts, seed)
-    scores: list[Score] = []
-    if judged:
-        mine, rows, others, held, where = held_out(data, test, likeness.image, seed)
-        some, unseen = (labelled(*part, likeness.names, model) for part in ((mine, rows), (others, held)))
-        remark(f"judged by {len(unseen):,} pictures: {where}")
-        scores = _judged(some, made, unseen, sizes, draws, seed, rival, steps)
+    scores = _judged(some, made, unseen, sizes, draws, seed, rival, steps) if judged else []
     with writing(out):
         _write(made, known if keep else None, likeness.names, Path(out))
     _say(likeness, images.fingerprint, counts, have, scores, classical, out, as_json)
@@ -107,6 +104,14 @@ def _conditional(likeness: Likeness, model: str) -> None:
             f"{model} was told {told} when it was trained, so its pictures have no class; "
             "train one on pictures in a folder for each class: limner train DATA --out RUN"
         )
+
+
+def _halves(data: str, test: str | None, likeness: Likeness, model: str, seed: int) -> tuple[Labelled, Labelled]:
+    """Real pictures to learn from, and those to judge by."""
+    mine, rows, others, held, where = held_out(data, test, likeness.image, seed)
+    some, unseen = (labelled(*part, likeness.names, model) for part in ((mine, rows), (others, held)))
+    remark(f"judged by {len(unseen):,} pictures: {where}")
+    return some, unseen
 
 
 def _made(likeness: Likeness, counts: tuple[int, ...], seed: int) -> Labelled:

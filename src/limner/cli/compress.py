@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, with_flag
-from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.cli.show import check_places, emit, line, progress, remark, table, writing
 from limner.cli.values import amount
 from limner.core.errors import UserError
 
@@ -48,6 +48,7 @@ def compress(
     """
     if Path(out).suffix != ".limn":
         raise UserError(f"--out {out}: one file is written; type --out {Path(out).with_suffix('.limn')}")
+    check_places(out)
     load_files(files)
     from limner.codec import compress as codec
     from limner.core import store
@@ -80,6 +81,7 @@ def decompress(model: str, file: str, out: str, files: tuple[str, ...], device: 
     """Get the pictures out of X.limn, with the MODEL that it was made with."""
     if Path(out).suffix:
         raise UserError(f"--out {out}: a PNG for each picture is written; give a folder, for example --out pictures/")
+    check_places(out)
     load_files(files)
     from limner.codec.compress import decompress
     from limner.core.pixels import save_png

@@ -10,7 +10,7 @@ import click
 
 from limner.cli.finding import Search, find, natural, search_flags
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.show import emit, line, progress, table, writing
+from limner.cli.show import check_places, emit, line, progress, table, writing
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def directions(
     """
     if Path(out).suffix:
         raise UserError(f"--out {out}: several files are written; give a folder, for example --out {Path(out).stem}/")
+    check_places(out)
     load_files(files)
     import torch
 

@@ -9,7 +9,7 @@ import click
 
 from limner.cli.climbing import optimizer_flags, rule_of, stop_of, watched
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.show import emit, line, table, writing
+from limner.cli.show import check_places, emit, line, table, writing
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def dream(
     In pixels any network that judges pictures will do, such as that of --recipe logistic: it shows what a network has
     learned, where a generator shows what the data have.
     """
-    _check_endings(out, film, chart)
+    _check_endings(out, film, chart, codes)
+    check_places(out, film, chart, codes)
     load_files(files)
     from limner.core.spec import build
     from limner.explore import spaces
@@ -100,8 +101,9 @@ def dream(
     _report(standing, wish, goal, values, chart, written, as_json)
 
 
-def _check_endings(out: str, film: str | None, chart: str | None) -> None:
-    for option, path, ending in (("--out", out, ".png"), ("--film", film, ".gif"), ("--chart", chart, ".png")):
+def _check_endings(out: str, film: str | None, chart: str | None, codes: str | None) -> None:
+    pictures = ("--out", out, ".png"), ("--film", film, ".gif"), ("--chart", chart, ".png")
+    for option, path, ending in (*pictures, ("--codes", codes, ".safetensors")):
         if path is not None and Path(path).suffix.lower() != ending:
             raise UserError(f"{option} {path}: write {option} {Path(path).stem or 'picture'}{ending}")
 

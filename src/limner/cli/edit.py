@@ -12,7 +12,7 @@ from limner.cli.editing import Effort, Subject, climbed, fitted_to, say_errors, 
 from limner.cli.finding import Search, find, natural, search_flags
 from limner.cli.fitting import fit_flag, pieces_of, write_joined
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.show import emit, line, writing
+from limner.cli.show import check_places, emit, line, writing
 from limner.cli.values import COUNT
 from limner.cli.wishes import Wish, patch, wished
 from limner.core.errors import UserError
@@ -86,6 +86,7 @@ def edit(
     """
     if Path(out).suffix.lower() not in ("", ".png", ".gif"):
         raise UserError(f"--out {out}: write X.png for a strip, X.gif for a film, or FOLDER/ for a PNG each")
+    check_places(out)
     wish = wished(moves, to, blend, region, mix, layers, other, keep, fit)
     if file and (wish.kind != "move" or how or data or by):
         raise UserError(f"--directions {file}: is for a --move, which then takes no --how, --data or --by")

@@ -13,7 +13,7 @@ from limner.cli.climbing import tuned as tuned_to
 from limner.cli.fitting import fit_flag, pieces_of, say_cropped, saying, shown, usual_split, write_joined
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.pictures import gathered, say_notes
-from limner.cli.show import emit, line, remark, table, writing
+from limner.cli.show import check_places, emit, line, remark, table, writing
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
 
@@ -74,6 +74,7 @@ def invert(
     """
     if Path(out).suffix:
         raise UserError(f"--out {out}: several files are written; give a folder, for example --out {Path(out).stem}/")
+    check_places(out)
     load_files(files)
     import torch
 

@@ -10,7 +10,7 @@ import click
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.labelled import held_out, labelled, part
 from limner.cli.pictures import gathered
-from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.cli.show import check_places, emit, line, progress, remark, table, writing
 from limner.cli.values import COUNT, count
 from limner.core.errors import UserError
 
@@ -52,10 +52,12 @@ def recognise(
     many principal components, under the same classifiers, tuned the same way. TEST is TRAIN's own test split, or a
     fifth of TRAIN where it has none.
     """
+    _check(out, pictures, train, test)
+    check_places(out)
+    few = _counts(counts)
+    load_files(files)
     from limner.likeness import load
 
-    load_files(files)
-    _check(out, pictures, train, test)
     likeness = load(model, pick_device(device))
     if pictures is not None:
         _name(likeness, train, pictures, out, as_json)
@@ -67,7 +69,7 @@ def recognise(
     known = _some(labelled(images, rows, images.names, train), most, seed)
     unseen = labelled(others, judged, images.names, train)
     remark(f"learning from {len(known):,} pictures of {train}, judged by {len(unseen):,}: {where}")
-    done, notes = _scored(nets, known, unseen, _counts(counts), draws, seed)
+    done, notes = _scored(nets, known, unseen, few, draws, seed)
     written: list[Path] = []
     if out is not None:
         names = [others.files[k] if others.files else str(k) for k in judged]

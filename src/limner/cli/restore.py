@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.show import emit, line, progress, remark, table, writing
+from limner.cli.show import check_places, emit, line, progress, remark, table, writing
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def restore(
         raise UserError(f"--truth {truth}: pictures that --fit changes cannot be compared with it; use --simulate")
     if simulate and truth:
         raise UserError(f"--truth {truth}: with --simulate the PICTURES are the truth; leave one of them out")
+    check_places(out)
     load_files(files)
     from limner.data.whole import how_many
 

@@ -10,7 +10,7 @@ import click
 from limner.cli.fitting import say_cropped, usual_split
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.pictures import gathered
-from limner.cli.show import emit, line, progress, writing
+from limner.cli.show import check_places, emit, line, progress, writing
 from limner.cli.values import COUNT
 from limner.core.errors import UserError
 
@@ -89,6 +89,10 @@ def sample(
         raise UserError(f"--walk {walk}: a walk is a GIF; write --walk {Path(walk).stem or 'walk'}.gif")
     if reconstruct is not None and (walk is not None or Path(out or "").suffix.lower() != ".png"):
         raise UserError("--reconstruct makes a grid of pairs: give it --out pairs.png, and no --walk")
+    if Path(out or "").suffix.lower() not in ("", ".png", ".npz"):
+        ending = Path(out or "").suffix
+        raise UserError(f"--out {out}: there is no {ending} output; write X.png for a grid, X.npz, or FOLDER/")
+    check_places(out, walk)
     asked = _asked(steps, rate, reject, against, out, reconstruct, truncation)
     from limner.likeness import load
 
@@ -210,10 +214,8 @@ def _write(
             return _write_grid(images, path, len(names) if in_columns else None)
         case ".npz":
             return write_array(images, labels, names, path)
-        case "":
+        case _:
             return _write_folder(images, labels, names, path)
-        case ending:
-            raise UserError(f"--out {out}: there is no {ending} output; write X.png for a grid, X.npz, or FOLDER/")
 
 
 def _write_grid(images: NDArray[np.uint8], path: Path, columns: int | None) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -63,6 +64,20 @@ def progress(title: str) -> Generator[Tick]:
     console = Console(file=sys.stderr)
     with _bar(title, console) if console.is_terminal else _lines(title) as tick:
         yield tick
+
+
+def check_places(*places: str | Path | None) -> None:
+    """Raises UserError, before any work, for a file or a folder (a name without ending) that cannot be written."""
+    for place in filter(None, places):
+        path = Path(place)
+        folder = not path.suffix
+        if path.is_dir() and not folder:
+            raise UserError(f"{place}: is a folder, and one file is written; give a name that is free")
+        there = next(p for p in (path, *path.absolute().parents) if p.exists())
+        if not there.is_dir() and (folder or there != path):
+            raise UserError(f"{place}: {there} is a file, and a folder is needed there; give a name that is free")
+        if not os.access(there, os.W_OK):
+            raise UserError(f"{place}: {there} may not be written to; give another place")
 
 
 @contextmanager

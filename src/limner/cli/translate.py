@@ -9,7 +9,7 @@ import click
 
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, with_flag
 from limner.cli.pictures import gathered, say_notes
-from limner.cli.show import emit, line, progress, writing
+from limner.cli.show import check_places, emit, line, progress, writing
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,11 +45,12 @@ def translate(
 
     Pictures are cropped and reduced to the size that the model was trained at. Files keep their names.
     """
-    from limner.likeness import load
-
     if Path(out).suffix.lower() not in ("", ".png"):
         raise UserError(f"--out {out}: write FOLDER/ for single files, or X.png for a grid")
+    check_places(out)
     load_files(files)
+    from limner.likeness import load
+
     likeness = load(model, pick_device(device))
     shape = likeness.translator(back).image
     images = gathered(pictures, (shape.height, shape.width), shape.channels, split)
