@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.editing import Effort, Subject, climbed, fitted_to, say_errors, subject, told
+from limner.cli.editing import Effort, Pictured, Subject, climbed, fitted_to, given, reached, told
 from limner.cli.finding import Search, find, natural, search_flags
 from limner.cli.fitting import fit_flag, pieces_of, write_joined
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
-from limner.cli.show import check_places, emit, line, writing
+from limner.cli.show import check_places, emit, line, progress, writing
 from limner.cli.values import COUNT
 from limner.cli.wishes import Wish, patch, wished
 from limner.core.errors import UserError
@@ -100,14 +100,20 @@ def edit(
     chosen = "z" if wish.kind == "as" else where or (known.space if known else natural(likeness, None))
     effort = Effort(chosen, fit, count, starts, steps, label, split, seed, goal)
     wish.check(likeness, known, file, chosen)
-    start = subject(pictures, code_seed, likeness, effort)
-    say_errors(start)
+    first = given(pictures, code_seed, likeness, effort)
+    if tune and isinstance(first, Subject):
+        raise UserError("--tune fits the model to pictures, and codes are exact already; leave it out")
+    second = _second(wish, first, likeness, effort)
+    if wish.kind == "move" and known is None:
+        within = space(likeness.scene, chosen, first.label)
+        with progress("looking for directions"):
+            known = find(likeness, within, Search(how, data, by, k, apart, seed), first.label).directions
+        wish.check_names(known)
+    start = reached(first, likeness, effort)
     likeness = fitted_to(likeness, start, tune, effort) if tune else likeness
     within = space(likeness.scene, chosen, start.label)
-    if wish.kind == "move" and known is None:
-        known = find(likeness, within, Search(how, data, by, k, apart, seed), start.label).directions
     wanted = frames or (FILMED if Path(out).suffix.lower() == ".gif" and FRAMES[wish.kind] > 1 else FRAMES[wish.kind])
-    made = _edited(wish, likeness, within, start, known, effort, wanted)
+    made = _edited(wish, likeness, within, start, second, known, effort, wanted)
     with writing(out):
         written = made.write(Path(out))
     _report(wish, start, written, as_json)
@@ -153,8 +159,9 @@ class Made:
 
 
 def _edited(
-    wish: Wish, likeness: Likeness, within: Space, start: Subject, known: Directions | None, effort: Effort, n: int
-) -> Made:
+    wish: Wish, likeness: Likeness, within: Space, start: Subject, second: Pictured | Subject | None,
+    known: Directions | None, effort: Effort, n: int,
+) -> Made:  # fmt: skip
     """The frames of an edit, and what stands beside them."""
     import torch
 
@@ -163,14 +170,15 @@ def _edited(
     with torch.no_grad():
         again = within.decode(start.points, start.label)
     before, after, label = (start.x, again) if start.error is not None else (again,), (), start.label
-    if wish.kind == "blend":
-        return _blended(wish, likeness, start, before, effort)
+    if wish.kind == "blend" and second is not None:
+        return _blended(wish, likeness, start, second.x, before, effort)
     if known is not None:
         points = edits.moved(within, start.points, known, wish.moves, n)
     elif wish.kind == "as":
         label, points = told(likeness, wish.other, len(start.points)), start.points[None]
     else:
-        others = _other(wish, likeness, start, effort)
+        assert second is not None
+        others = reached(second, likeness, effort)
         seen = others.x.expand_as(start.x)
         if wish.kind == "to":
             points, before, after = edits.between(within, start.points, others.points, n), before[:1], (seen,)
@@ -185,30 +193,27 @@ def _edited(
     return Made(start, before, frames, after)
 
 
-def _other(wish: Wish, likeness: Likeness, start: Subject, effort: Effort) -> Subject:
-    """The second picture, or one for each."""
-    others = subject(wish.other, None, likeness, effort)
-    say_errors(others)
-    if len(others.points) not in (1, len(start.points)):
-        said = f"{len(others.points)} pictures for {len(start.points)}"
+def _second(wish: Wish, first: Pictured | Subject, likeness: Likeness, effort: Effort) -> Pictured | Subject | None:
+    """The other picture of an edit, or one for each. Raises UserError for another number of them."""
+    if wish.kind not in ("to", "mix", "blend"):
+        return None
+    second = given(wish.other, None, likeness, effort)
+    if len(second.x) not in (1, len(first.x)):
+        said = f"{len(second.x)} pictures for {len(first.x)}"
         raise UserError(f"--{wish.kind} {wish.other}: has {said}; give one, or one for each (-n limits both)")
-    return others
+    return second
 
 
-def _blended(wish: Wish, likeness: Likeness, start: Subject, before: tuple[Tensor, ...], effort: Effort) -> Made:
+def _blended(
+    wish: Wish, likeness: Likeness, start: Subject, other: Tensor, before: tuple[Tensor, ...], effort: Effort
+) -> Made:
     """A composite of two pictures, and the picture of the model that explains it, its seam left to the model."""
     import torch
 
-    from limner.cli.fitting import shown
-    from limner.core.pixels import to_float
     from limner.explore import edit as edits
     from limner.explore.spaces import space
 
     region = patch(wish.region or "", likeness)
-    other = to_float(shown(wish.other, likeness, effort.fit, effort.most, effort.split).images.pixels, likeness.device)
-    if len(other) not in (1, len(start.x)):
-        said = f"{len(other)} pictures for {len(start.x)}"
-        raise UserError(f"--blend {wish.other}: has {said}; give one, or one for each (-n limits both)")
     wanted = edits.composite(start.x, other, region)
     found = climbed(wanted, start.label, likeness, effort, edits.OffSeam(region))
     with torch.no_grad():

@@ -44,6 +44,20 @@ class Subject:
     missed: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class Pictured:
+    """Pictures whose codes are still to be found.
+
+    x: them
+    label: what the generator is told
+    fitted: them as files
+    """
+
+    x: Tensor
+    label: Tensor | None
+    fitted: list[Fitted]
+
+
 @dataclass(frozen=True)
 class Effort:
     """How pictures are inverted."""
@@ -59,19 +73,29 @@ class Effort:
     goal: str | None = None
 
 
-def subject(source: str | None, draw: int | None, likeness: Likeness, effort: Effort) -> Subject:
-    """What is edited: pictures, a file of codes, or draws of a seed."""
+def given(source: str | None, draw: int | None, likeness: Likeness, effort: Effort) -> Pictured | Subject:
+    """What is edited: pictures, a file of codes, or draws of a seed. Nothing is climbed yet."""
     if (source is None) == (draw is None):
         raise UserError("say what to edit: IMAGES, a codes.safetensors of limner invert, or --code-seed 0")
     if source is None:
         return _drawn(likeness, effort, draw or 0)
     if Path(source).suffix == ".safetensors":
         return _of_codes(Path(source), likeness, effort)
-    return inverting(source, likeness, effort)
+    return _pictured(source, likeness, effort)
 
 
-def inverting(source: str, likeness: Likeness, effort: Effort) -> Subject:
-    """Pictures and the codes that are found for them."""
+def reached(seen: Pictured | Subject, likeness: Likeness, effort: Effort) -> Subject:
+    """The same with its codes, which are climbed to where they are not known."""
+    if isinstance(seen, Subject):
+        return seen
+    if seen.label is None and likeness.generator.classes:
+        remark("note: the generator takes labels and is told none; say what the pictures show by --label NAME")
+    start = dataclasses.replace(climbed(seen.x, seen.label, likeness, effort), fitted=seen.fitted)
+    say_errors(start)
+    return start
+
+
+def _pictured(source: str, likeness: Likeness, effort: Effort) -> Pictured:
     import torch
 
     from limner.core.pixels import to_float
@@ -81,12 +105,9 @@ def inverting(source: str, likeness: Likeness, effort: Effort) -> Subject:
     label = None
     if effort.label is not None:
         label = told(likeness, effort.label, len(x))
-    elif likeness.generator.classes:
-        if seen.images.labels is not None and seen.images.names == likeness.names:
-            label = torch.from_numpy(seen.images.labels).to(likeness.device)
-        else:
-            remark("note: the generator takes labels and is told none; say what the pictures show by --label NAME")
-    return dataclasses.replace(climbed(x, label, likeness, effort), fitted=seen.fitted)
+    elif likeness.generator.classes and seen.images.labels is not None and seen.images.names == likeness.names:
+        label = torch.from_numpy(seen.images.labels).to(likeness.device)
+    return Pictured(x, label, seen.fitted)
 
 
 def climbed(x: Tensor, label: Tensor | None, likeness: Likeness, effort: Effort, operator: Any = None) -> Subject:
@@ -105,8 +126,6 @@ def climbed(x: Tensor, label: Tensor | None, likeness: Likeness, effort: Effort,
 
 def fitted_to(likeness: Likeness, start: Subject, steps: int, effort: Effort) -> Likeness:
     """The model after pivotal tuning to what is edited."""
-    if start.error is None:
-        raise UserError("--tune fits the model to pictures, and codes are exact already; leave it out")
     return tuned(likeness, start.points, start.x, steps, effort.where, start.label, effort.seed)
 
 

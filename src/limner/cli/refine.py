@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from limner.cli.show import line, progress, remark
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from limner.data.images import Images
     from limner.explore.refine import Effect
     from limner.likeness import Likeness, Told
+    from limner.metrics.base import Extractor
 
 BLOCK = 256
 MOST_TRIES = 50
@@ -89,9 +92,28 @@ def accepted(likeness: Likeness, count: int, seed: int, label: str | None) -> tu
     return np.concatenate(pictures)[:count], None if told is None else told[chosen], have / drawn
 
 
+@dataclass(frozen=True, eq=False)
+class Judges:
+    """Real pictures, and the features that samples are compared with them by."""
+
+    real: Images
+    extractor: Extractor
+
+
+def judges(likeness: Likeness, against: str | None, features: str) -> Judges | None:
+    """Who says whether it helped, if anyone. Raises UserError where there is no critic to ask, or no such pictures."""
+    from limner.metrics.features import choose
+
+    _ = likeness.scene.critic
+    if against is None:
+        return None
+    real, train = pictures_of(against, likeness.image, None)
+    return Judges(real, choose(features, train or real))
+
+
 def compare(
     likeness: Likeness, before: NDArray[np.uint8], after: NDArray[np.uint8],
-    labels: tuple[Told | None, Told | None], against: str | None, features: str, seed: int,
+    labels: tuple[Told | None, Told | None], by: Judges | None, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     """What changed, and whether it helped as far as can be measured."""
     import torch
@@ -103,8 +125,8 @@ def compare(
     x, y = (to_float(images, likeness.device) for images in (before, after))
     seen: Effect = effect(x, y, likeness.scene, old, new)
     result: dict[str, Any] = {"logit": seen.logit, "diversity": seen.diversity, "warning": seen.warning, "scores": {}}
-    if against is not None:
-        result["scores"] = _scores(likeness, before, after, against, features, seed)
+    if by is not None:
+        result["scores"] = _scores(likeness, before, after, by, seed)
         scores = result["scores"]
         far, near = scores.get("FrechetDistance", scores["KernelDistance"])
         result["helped"] = bool(near < far)
@@ -112,20 +134,17 @@ def compare(
 
 
 def _scores(
-    likeness: Likeness, before: NDArray[np.uint8], after: NDArray[np.uint8], against: str, features: str, seed: int
+    likeness: Likeness, before: NDArray[np.uint8], after: NDArray[np.uint8], by: Judges, seed: int
 ) -> dict[str, tuple[float, float]]:
     """Each score before and after, at the same n and features."""
     from limner.evaluate import Scored, evaluate
-    from limner.metrics.features import choose
 
-    real, train = pictures_of(against, likeness.image, None)
-    extractor = choose(features, train or real)
-    n = min(len(before), len(real))
+    n = min(len(before), len(by.real))
     found: list[dict[str, float]] = []
     for images in (before, after):
         *_, last = evaluate(
             lambda first, many, images=images: images[first : first + many],
-            real, extractor=extractor, n=n, metrics=METRICS, seed=seed, device=likeness.device,
+            by.real, extractor=by.extractor, n=n, metrics=METRICS, seed=seed, device=likeness.device,
         )  # fmt: skip
         assert isinstance(last, Scored)
         found.append({s.metric: s.value for s in last.scores})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from limner.cli import refine
 from limner.cli.fitting import say_cropped, usual_split
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.pictures import gathered
@@ -106,9 +107,10 @@ def sample(
             written.append(_write_grid(pairs, Path(out), PAIRS_ACROSS))
     elif out is not None:
         labels = likeness.labels(count, seed, label)
+        by = refine.judges(likeness, against, features) if asked else None
         images = _draw(likeness, count, seed, labels, truncation)
         if asked:
-            images, labels, told = _better(likeness, images, labels, seed, label, steps, rate, against, features)
+            images, labels, told = _better(likeness, images, labels, seed, label, steps, rate, by)
         with writing(out):
             written.append(_write(images, labels, likeness.names, out, in_columns=label == "all"))
     if walk is not None:
@@ -119,9 +121,7 @@ def sample(
         emit(result | ({"refined": told} if told else {}))
         return
     if told:
-        from limner.cli.refine import say
-
-        say(told)
+        refine.say(told)
     for path in written:
         line(f"{path}")
 
@@ -145,17 +145,15 @@ def _asked(
 
 def _better(
     likeness: Likeness, images: NDArray[np.uint8], labels: Told | None, seed: int, label: str | None,
-    steps: int | None, rate: float, against: str | None, features: str,
+    steps: int | None, rate: float, by: refine.Judges | None,
 ) -> tuple[NDArray[np.uint8], Told | None, dict[str, Any]]:  # fmt: skip
     """What the critic makes of the samples, and what that changed."""
-    from limner.cli import refine
-
     share = None
     if steps is not None:
         made, own = refine.refined(likeness, len(images), seed, labels, steps, rate), labels
     else:
         made, own, share = refine.accepted(likeness, len(images), seed, label)
-    told = refine.compare(likeness, images, made, (labels, own), against, features, seed)
+    told = refine.compare(likeness, images, made, (labels, own), by, seed)
     return made, own, told | {"kept": share}
 
 

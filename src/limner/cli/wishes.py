@@ -35,8 +35,7 @@ class Wish:
             check_model(str(file), known.model, mark(likeness.generator))
             if known.space != where:
                 raise UserError(f"{file}: holds directions of {known.space}, not {where}; leave out --space {where}")
-            for name in self.moves:
-                known.step(name)
+            self.check_names(known)
         if self.kind == "mix" or self.layers:
             count = layers_of(likeness.generator)
             if where != "w":
@@ -46,6 +45,11 @@ class Wish:
             told(likeness, self.other, 1)
         if self.region:
             patch(self.region, likeness)
+
+    def check_names(self, known: Directions) -> None:
+        """Raises UserError for a --move along a direction that is not there."""
+        for name in self.moves:
+            known.step(name)
 
 
 def wished(

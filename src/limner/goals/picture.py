@@ -52,15 +52,15 @@ class Like(Goal):
     """Minus the distance to the picture in a file.
 
     picture: path of the file; its size must be the model's
-    distance: how far pictures are apart
+    distance: how far pictures are apart; none for the mean squared error
     """
 
     picture: str
-    distance: Distance
+    distance: Distance | None = None
 
     def __call__(self, view: View) -> Float[Tensor, " n"]:
-        y = to_float(_pixels(self.picture, view.x.shape[1:]), view.x.device)
-        return -self.distance(view.x, y.expand_as(view.x))
+        y = to_float(_pixels(self.picture, view.x.shape[1:]), view.x.device).expand_as(view.x)
+        return -(self.distance(view.x, y) if self.distance else (view.x - y).square().flatten(1).mean(1))
 
 
 @functools.lru_cache(maxsize=8)
