@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from limner.cli.show import progress
+from limner.cli.show import progress, remark
 from limner.cli.values import DURATION
 from limner.core.errors import UserError
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from limner.likeness import Likeness
 
 F = TypeVar("F", bound=Callable[..., Any])
+BLOCK = 64
+"""Pictures whose codes are climbed to at once: memory has an end, and Ctrl-C keeps the blocks before."""
 
 
 def optimizer_flags(steps: int) -> Callable[[F], F]:
@@ -76,16 +78,35 @@ def watched(climb: Iterator[Standing], steps: int, title: str = "climbing") -> I
             yield standing
 
 
-def inverted(likeness: Likeness, x: Tensor, goal_of: Any, steps: int, **more: Any) -> Inversion:
-    """The codes of pictures, under a progress bar."""
+def inverted(
+    likeness: Likeness, x: Tensor, goal_of: Any, steps: int, *, label: Tensor | None, controls: int,
+    stop: Stop | None = None, **more: Any,
+) -> tuple[Inversion, bool]:  # fmt: skip
+    """The codes of pictures, block by block under a progress bar, and whether that is all of them.
+
+    Ctrl-C ends with the blocks that are finished, where there are any.
+    """
     from limner.explore.invert import Inversion, invert
 
+    done: list[Inversion] = []
+    blocks = range(0, len(x), BLOCK)
+    stop = stop and dataclasses.replace(stop, seconds=stop.seconds / len(blocks))
     with progress("climbing") as tick:
-        for seen in invert(likeness.scene, x, goal_of, steps=steps, **more):
-            if isinstance(seen, Inversion):
-                return seen
-            tick(seen.step / max(steps, 1), seen.looks * seen.values.numel())
-    raise AssertionError("a climb ends with an answer")
+        try:
+            for first in blocks:
+                rows = slice(first, first + BLOCK)
+                more |= {"label": None if label is None else label[rows], "controls": 0 if first else controls}
+                for seen in invert(likeness.scene, x[rows], goal_of, steps=steps, stop=stop, first=first, **more):
+                    if isinstance(seen, Inversion):
+                        done.append(seen)
+                    else:
+                        share = (len(done) + seen.step / max(steps, 1)) / len(blocks)
+                        tick(share, min(share * len(blocks) * BLOCK, len(x)))
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            remark(f"interrupted: {len(done) * BLOCK} of {len(x)} pictures are finished and kept")
+    return Inversion.joined(done), len(done) == len(blocks)
 
 
 def tuned(

@@ -117,10 +117,12 @@ def climbed(x: Tensor, label: Tensor | None, likeness: Likeness, effort: Effort,
     from limner.goals.picture import Match, measured
 
     extra = None if effort.goal is None else build(effort.goal, Goal)
-    answer = inverted(
+    answer, whole = inverted(
         likeness, x, lambda wanted: Match(measured(operator, wanted), operator), effort.steps,
         each=effort.starts, where=effort.where, label=label, controls=0, extra=extra, seed=effort.seed,
     )  # fmt: skip
+    if not whole:
+        raise KeyboardInterrupt
     return Subject(answer.codes, x, label, error=answer.error, missed=int((~answer.reached).sum()))
 
 

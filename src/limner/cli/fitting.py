@@ -85,7 +85,8 @@ def shown(source: str, likeness: Likeness, how: Fit, most: int, split: str | Non
 
 def pieces_of(fitted: list[Fitted], x: Tensor) -> Iterator[tuple[Fitted, Tensor]]:
     """Each picture with its rows of x."""
-    return zip(fitted, x.split([len(one.pieces) for one in fitted]), strict=True) if fitted else iter(())
+    counts = [len(one.pieces) for one in fitted]
+    return zip(fitted, x[: sum(counts)].split(counts), strict=True) if fitted else iter(())
 
 
 def write_joined(one: Fitted, x: Tensor, folder: Path, suffix: str = "") -> Path:

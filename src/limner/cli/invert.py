@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,31 +88,33 @@ def invert(
     from limner.likeness import load
 
     likeness = load(model, pick_device(device))
+    apart, also = build(distance, Distance), None if goal is None else build(goal, Goal)
     images, fitted = _images(pictures, likeness, count, split, fit)
     x = to_float(images.pixels, likeness.device)
     label = _labels(likeness, images)
-    apart = build(distance, Distance)
-    answer = inverted(
+    answer, whole = inverted(
         likeness, x, lambda wanted: Match(wanted, distance=apart), steps,
         each=starts, optimizer=rule_of(optimizer, rate), how=how, where=where, label=label, controls=controls,
-        stop=stop_of(until, patience, span), extra=None if goal is None else build(goal, Goal), seed=seed,
+        stop=stop_of(until, patience, span), extra=also, seed=seed,
     )  # fmt: skip
+    n = len(answer.codes)
+    images, fitted, x, label = _first(images, n), _within(fitted, n), x[:n], None if label is None else label[:n]
     tuned = None
-    if tune:
+    if tune and whole:
         likeness = tuned_to(likeness, answer.codes, x, tune, where, label, seed)
         with torch.no_grad():
             tuned = likeness, space(likeness.scene, where, label).decode(answer.codes, label)
     with writing(out):
         written = _write(Path(out), images, x, answer, tuned, label, saying(likeness, where))
         made = answer.made if tuned is None else tuned[1]
-        written += [write_joined(one, piece, Path(out) / "made") for one, piece in pieces_of(fitted, made)]
+        written += _write_made(images, fitted, made, Path(out) / "made")
     _report(answer, tuned, written, as_json)
+    if not whole:
+        raise KeyboardInterrupt
 
 
 def _images(source: str, likeness: Likeness, count: int, split: str | None, how: Fit) -> tuple[Images, list[Fitted]]:
     """The first pictures, whole in memory, and what they are pieces of where they are not cropped."""
-    import numpy as np
-
     image, chosen = likeness.image, usual_split(source, split)
     if how != "crop":
         seen = shown(source, likeness, how, count, chosen)
@@ -119,9 +122,22 @@ def _images(source: str, likeness: Likeness, count: int, split: str | None, how:
     say_cropped(source, chosen, image, count)
     images = gathered(source, (image.height, image.width), image.channels, chosen)
     say_notes(images)
-    labels = None if images.labels is None else images.labels[:count]
-    pixels = np.ascontiguousarray(images.pixels[:count])
-    return dataclasses.replace(images, pixels=pixels, labels=labels, files=images.files[:count]), []
+    return _first(images, count), []
+
+
+def _first(images: Images, n: int) -> Images:
+    """The first n of them, in memory."""
+    import numpy as np
+
+    labels = None if images.labels is None else images.labels[:n]
+    pixels = np.ascontiguousarray(images.pixels[:n])
+    return dataclasses.replace(images, pixels=pixels, labels=labels, files=images.files[:n])
+
+
+def _within(fitted: list[Fitted], n: int) -> list[Fitted]:
+    """The pictures all of whose pieces are among the first n."""
+    ends = accumulate(len(one.pieces) for one in fitted)
+    return [one for one, end in zip(fitted, ends, strict=True) if end <= n]
 
 
 def _labels(likeness: Likeness, images: Images) -> Tensor | None:
@@ -163,6 +179,17 @@ def _write(
     if tuned is not None:
         written.append(tuned[0].save(folder / "model.safetensors"))
     return written
+
+
+def _write_made(images: Images, fitted: list[Fitted], made: Tensor, folder: Path) -> list[Path]:
+    """What the model makes of the codes, a PNG for each picture under its name, or its number."""
+    from limner.core.pixels import save_png, to_bytes
+
+    if fitted:
+        return [write_joined(one, piece, folder) for one, piece in pieces_of(fitted, made)]
+    names = images.files or [f"{k:06d}" for k in range(len(made))]
+    pairs = zip(to_bytes(made), names, strict=True)
+    return [save_png(picture, folder / Path(name).with_suffix(".png")) for picture, name in pairs]
 
 
 def _sheet(rows: list[Tensor], path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
     from limner.data.fit import Fit
     from limner.data.whole import Whole
     from limner.operators.base import Operator
-    from limner.restoring.cases import Answer, Case, Solver
+    from limner.restoring.cases import Answer, Case, Solver, Tick
     from limner.restoring.pieces import Pieces
 
 UNTRAINED = "untrained"
-BLOCK = 16
-"""Pictures restored at once."""
 MOST_PIECES = 100_000
 """Of a picture, so that each has a number of its own."""
 
@@ -118,20 +117,24 @@ def restore(
     check_places(out)
     load_files(files)
     from limner.data.whole import how_many
+    from limner.restoring.cases import part
 
     effort: dict[str, Any] = {"samples": samples, "starts": starts, "estimate": estimate}
     effort |= {} if steps is None else {"steps": steps}
     solver, operator = _solver(model, damage, tile, int(views), effort, pick_device(device))
     cut = None if fit is None else (_image(model, solver, fit), fit)
     solver = _beyond(solver, model) if beyond else solver
+    total = min(how_many(pictures, split), most or sys.maxsize)
+    if truth and how_many(truth, split) < total:
+        raise UserError(f"--truth {truth} has fewer pictures than {pictures}; give as many")
+    _check_all(pictures, solver, operator, simulate, split, most, cut)
     cases = _cases(pictures, truth, operator, simulate, seed, split, most, solver.channels, cut)
-    there = how_many(pictures, split)
-    total = there if most is None else min(most, there)
     rows: list[dict[str, Any]] = []
     sheet: list[Any] = []
     with writing(out), progress("restoring") as tick:
-        while block := list(islice(cases, BLOCK)):
-            for pieces, answers in _solved(solver, block, keep):
+        for block in _blocks(cases, solver.at_once):
+            done = part(lambda share: tick(share, share * total), len(rows), len(block), total)
+            for pieces, answers in _solved(solver, block, keep, done):
                 case, answer = pieces.joined(answers)
                 made = Path(out) if Path(out).suffix else _written(pieces.whole, case, answer, Path(out))
                 sheet += [answer.row(case)] if Path(out).suffix else []
@@ -189,7 +192,6 @@ def _cases(
 ) -> Iterator[Pieces]:
     """Each picture with what is known of it, in pieces of an image's size where it is cut."""
     from limner.data.whole import wholes
-    from limner.restoring.cases import damaged, given
     from limner.restoring.pieces import Pieces
 
     answers = wholes(truth, split) if truth else None
@@ -197,17 +199,22 @@ def _cases(
         if cut is not None:
             yield _cut(whole, operator, simulate, seed, number, cut)
             continue
+        answer = next(answers) if answers else None
+        yield Pieces(whole, (_case(whole, answer, operator, simulate, seed, number, channels),))
+
+
+def _case(
+    whole: Whole, truth: Whole | None, operator: Operator, simulate: bool, seed: int, number: int, channels: int
+) -> Case:
+    from limner.restoring.cases import damaged, given
+
+    try:
         if simulate:
-            yield Pieces(whole, (damaged(whole.colours, operator, seed, number, whole.name),))
-            continue
-        answer = next(answers, None) if answers else None
-        if answers and answer is None:
-            raise UserError(f"--truth {truth} has fewer pictures than {pictures}; give as many")
-        try:
-            known = None if answer is None else answer.colours
-            yield Pieces(whole, (given(whole.colours, operator, known, channels, seed, number, whole.name),))
-        except UserError as error:
-            raise UserError(f"{whole.name}: {error}") from None
+            return damaged(whole.colours, operator, seed, number, whole.name)
+        known = None if truth is None else truth.colours
+        return given(whole.colours, operator, known, channels, seed, number, whole.name)
+    except UserError as error:
+        raise UserError(f"{whole.name}: {error}") from None
 
 
 def _image(model: str, solver: Solver, fit: Fit) -> Image:
@@ -241,9 +248,45 @@ def _cut(
     return Pieces(fitted.whole, tuple(cases), fitted)
 
 
-def _solved(solver: Solver, block: list[Pieces], keep: bool) -> Iterator[tuple[Pieces, list[Answer]]]:
+def _check_all(
+    pictures: str, solver: Solver, operator: Operator, simulate: bool, split: str, most: int | None,
+    cut: tuple[Image, Fit] | None,
+) -> None:  # fmt: skip
+    """Raises UserError, before the first is restored, for a picture that cannot be read or is of a wrong size."""
+    import numpy as np
+
+    from limner.data.whole import Whole, shapes
+
+    seen = {shape: name for name, shape in shapes(pictures, split, most)}
+    for shape, name in seen.items() if cut is None else ():
+        blank = Whole(name, np.zeros(shape, np.uint8))
+        solver.check(_case(blank, None, operator, simulate, 0, 0, solver.channels))
+
+
+def _blocks(cases: Iterator[Pieces], most: int) -> Iterator[list[Pieces]]:
+    """Pictures whose pieces are enough to be restored at once."""
+    block: list[Pieces] = []
+    for pieces in cases:
+        block.append(pieces)
+        if sum(len(one.cases) for one in block) >= most:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _solved(
+    solver: Solver, block: list[Pieces], keep: bool, tick: Tick
+) -> Iterator[tuple[Pieces, list[Answer]]]:
     """Each picture with the answers to its pieces."""
-    answers = iter(solver([case for pieces in block for case in pieces.cases]))
+    from limner.restoring.cases import part
+
+    cases = [case for pieces in block for case in pieces.cases]
+    found: list[Answer] = []
+    for first in range(0, len(cases), solver.at_once):
+        some = cases[first : first + solver.at_once]
+        found += solver(some, part(tick, first, len(some), len(cases)))
+    answers = iter(found)
     for pieces in block:
         found = list(islice(answers, len(pieces.cases)))
         kept = [answer.kept(case) for answer, case in zip(found, pieces.cases, strict=True)]

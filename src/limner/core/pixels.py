@@ -96,7 +96,7 @@ def picture(array: Bytes) -> Any:
 
 def save_png(array: Bytes, path: str | Path) -> Path:
     """Write uint8 (h, w, c) as PNG, whole or not at all."""
-    with _instead_of(path) as temporary:
+    with instead_of(path) as temporary:
         picture(array).save(temporary, "PNG")
     return Path(path)
 
@@ -105,13 +105,13 @@ def save_gif(frames: Sequence[Bytes], path: str | Path, milliseconds: int = 60, 
     """Write uint8 pictures (h, w, c) as a film that begins again, whole or not at all; the last one may be held."""
     first, *more = (picture(frame) for frame in frames)
     spans = [milliseconds] * len(more) + [milliseconds + hold]
-    with _instead_of(path) as temporary:
+    with instead_of(path) as temporary:
         first.save(temporary, "GIF", save_all=True, append_images=more, duration=spans, loop=0, disposal=2)
     return Path(path)
 
 
 @contextmanager
-def _instead_of(path: str | Path) -> Generator[Path]:
+def instead_of(path: str | Path) -> Generator[Path]:
     """A file beside `path`, which takes its place once it is whole. Not synced: pictures come by the thousand."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from limner.core.errors import UserError
-from limner.core.pixels import picture
+from limner.core.pixels import instead_of, picture
 from limner.data.decode import MEGAPIXELS, Header, peek
+from limner.data.images import Trouble
 from limner.data.items import Collection, Entry, Stack
 from limner.data.sources import choose, locate
 
@@ -73,6 +75,32 @@ def sizes(source: str, split: str = "train", most: int | None = None) -> list[tu
     return [(header.height, header.width) for header in headers if isinstance(header, Header)]
 
 
+def shapes(source: str, split: str = "train", most: int | None = None) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    """Name, and height, width and colours as `wholes` gives them, of each picture, without decoding it.
+
+    Raises UserError for one that cannot be read, as far as its header tells.
+    """
+    pictures = _collection(source, split).pictures
+    if isinstance(pictures, Stack):
+        channels = pictures.values.shape[3]
+        size = *pictures.values.shape[1:3], channels - (channels % 2 == 0)
+        yield from ((f"{number:06d}.png", size) for number in range(min(len(pictures.values), most or sys.maxsize)))
+        return
+    for entry in pictures[:most]:
+        header = peek(entry)
+        if isinstance(header, Trouble):
+            raise UserError(f"{entry.path}: {header.reason}; repair it or take it away")
+        _check(entry, header.mode, header.width * header.height)
+        yield entry.path, (header.height, header.width, 1 if header.mode in GREY else 3)
+
+
+def _check(entry: Entry, mode: str, size: int) -> None:
+    if mode not in GREY + COLOUR:
+        raise UserError(f"{entry.path}: {mode} pictures have more than 8 bits a channel; save it as PNG of 8")
+    if size > MEGAPIXELS * 1_000_000:
+        raise UserError(f"{entry.path}: it has more than {MEGAPIXELS} megapixels; cut it up")
+
+
 def _collection(source: str, split: str) -> Collection:
     """One split, or all there is."""
     found = locate(source)
@@ -84,12 +112,7 @@ def read(entry: Entry) -> Whole:
     """One encoded picture, turned upright."""
     try:
         with entry.open() as file, Image.open(file) as seen:
-            if seen.mode not in GREY + COLOUR:
-                raise UserError(
-                    f"{entry.path}: {seen.mode} pictures have more than 8 bits a channel; save it as PNG of 8"
-                )
-            if seen.width * seen.height > MEGAPIXELS * 1_000_000:
-                raise UserError(f"{entry.path}: it has more than {MEGAPIXELS} megapixels; cut it up")
+            _check(entry, seen.mode, seen.width * seen.height)
             upright = ImageOps.exif_transpose(seen)
             info = {name: upright.info[name] for name in KEPT if name in upright.info}
             mode = "L" if seen.mode in GREY else "RGB"
@@ -109,10 +132,8 @@ def write(whole: Whole, colours: UInt8[np.ndarray, "h w c"], path: Path) -> Path
         alpha = Image.fromarray(whole.alpha).resize(size, Image.Resampling.BICUBIC)
         pixels = np.concatenate([colours, np.asarray(alpha)[:, :, None]], 2)
     info = {k: v for k, v in whole.info.items() if k != "icc_profile" or colours.shape[2] == whole.colours.shape[2]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    picture(pixels).save(temporary, "PNG", **info)
-    temporary.replace(path)
+    with instead_of(path) as temporary:
+        picture(pixels).save(temporary, "PNG", **info)
     return path
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limner.core.pixels import Bytes, enlarge, grid, to_bytes
+from limner.core.store import replacing
 from limner.explore.climb import Standing
 
 HEIGHT, WIDTH = 3.6, 6.4
@@ -21,6 +22,7 @@ def draw_climb(values: NDArray[np.float64], name: str, path: Path) -> Path:
     """Values (steps + 1, starts) as PNG: the start that reaches most in colour, the others grey."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     FigureCanvasAgg(figure)
@@ -30,18 +32,22 @@ def draw_climb(values: NDArray[np.float64], name: str, path: Path) -> Path:
     others = np.delete(values, winner, axis=1)
     if others.shape[1]:
         axis.plot(others, color="0.65", linewidth=0.7, alpha=0.7)
-        axis.plot([], [], color="0.65", label=f"the other {others.shape[1]} starts")
+        axis.plot([], [], color="0.65", label=_others(others.shape[1]))
     axis.plot(best, color="black", linewidth=1, linestyle=":", label="best of all so far")
     axis.plot(values[:, winner], color="tab:orange", linewidth=1.8, label=f"start {winner}, which won")
     axis.set_xlabel("steps")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(name if len(name) <= 40 else "goal")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
     return path
+
+
+def _others(n: int) -> str:
+    return "the other start" if n == 1 else f"the other {n} starts"
 
 
 class Film:

@@ -8,8 +8,8 @@ cannot show: the representation floor.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -53,6 +53,12 @@ class Inversion:
     reached: Bool[Tensor, " b"]
     gap: Float[Tensor, " k"]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Inversion]) -> Inversion:
+        """That of all pictures, from those of some after another."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
     @property
     def floor(self) -> Float[Tensor, " b"]:
         """What the model cannot show of each picture: the error beyond the usual optimisation gap."""
@@ -80,17 +86,19 @@ def invert(
     stop: Stop | None = None,
     extra: Goal | None = None,
     seed: int = 0,
+    first: int = 0,
 ) -> Iterator[Standing | Inversion]:
     """Yields the standings of the climb, and last the Inversion.
 
     `goal_of` makes the goal from the pictures that are looked for, one a target; `extra` is added to it. Without `how`
-    climbs start from the encoder where there is one, else from the prior.
+    climbs start from the encoder where there is one, else from the prior. `first` is the number of the first picture,
+    which its climb depends on.
     """
     within = space(scene, where, label)
     _check(x, within)
     planted, told = _planted(scene, controls, label, seed)
     wanted = torch.cat([x, planted.to(x)])
-    numbers = [*range(len(x)), *(-k - 1 for k in range(controls))]
+    numbers = [*range(first, first + len(x)), *(-k - 1 for k in range(controls))]
     how = how or ("encoder" if scene.nets.get("encoder") is not None else "prior")
     begin = starts(within, how, numbers, each, seed=seed, pictures=wanted, label=told)
     goal = goal_of(wanted) if extra is None else goal_of(wanted) + extra

@@ -20,7 +20,7 @@ from limner.core.errors import UserError
 from limner.core.rng import generator
 from limner.models.base import Pictures
 from limner.operators.base import Measured, Operator
-from limner.restoring.cases import Answer, Case, Solver
+from limner.restoring.cases import Answer, Case, Solver, Tick
 
 EXACT = 0.01
 """Standard deviation of a measurement without noise: bytes are about so far from what they stand for."""
@@ -46,12 +46,22 @@ class Beyond:
         """As the solver's."""
         return self.solver.channels
 
-    def __call__(self, cases: Sequence[Case]) -> list[Answer]:
+    @property
+    def at_once(self) -> int:
+        """As many as the solver."""
+        return self.solver.at_once
+
+    def check(self, case: Case) -> None:
+        """Raises UserError for damage that is not linear, and for what the solver does not take."""
+        if not case.operator.linear:
+            raise UserError(f"{case.operator} is not linear, and only linear damage can be followed beyond a model")
+        self.solver.check(case)
+
+    def __call__(self, cases: Sequence[Case], tick: Tick | None = None) -> list[Answer]:
         for case in cases:
-            if not case.operator.linear:
-                raise UserError(f"{case.operator} is not linear, and only linear damage can be followed beyond a model")
+            self.check(case)
         answers: list[Answer] = []
-        found = zip(cases, self.solver(cases), strict=True)
+        found = zip(cases, self.solver(cases, tick), strict=True)
         for operator, alike in groupby(found, key=lambda pair: pair[0].operator.settled(0.5)):
             here = list(alike)
             y = torch.cat([case.y.expand(len(answer.samples), *case.y.shape[1:]) for case, answer in here])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -19,9 +19,16 @@ from limner.distances.base import Distance
 from limner.models.base import Pictures
 from limner.operators.base import Measured, Operator
 
+Tick = Callable[[float], None]
+"""Told the share of the work that is done, 0 to 1."""
 Bytes = UInt8[np.ndarray, "h w c"]
 WHITE = 1.0
 """Standard deviation, in the [-1, 1] range, that is drawn white in a picture of uncertainty."""
+
+
+def part(tick: Tick | None, start: float, length: float, whole: float) -> Tick:
+    """For a part of the work, `length` of `whole` from `start` on: told its share, it tells that of the whole."""
+    return lambda share: tick((start + share * length) / whole) if tick else None
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,23 @@ class Answer:
 
 @runtime_checkable
 class Solver(Protocol):
-    """Restores cases. `channels` are those of its pictures; 0 for as many as it is given."""
+    """Restores cases.
+
+    channels: those of its pictures; 0 for as many as it is given
+    at_once: cases that are as fast together as one
+    """
 
     @property
     def channels(self) -> int: ...
 
-    def __call__(self, cases: Sequence[Case]) -> list[Answer]: ...
+    @property
+    def at_once(self) -> int: ...
+
+    def check(self, case: Case) -> None:
+        """Raises UserError for a case that it cannot restore."""
+        ...
+
+    def __call__(self, cases: Sequence[Case], tick: Tick | None = None) -> list[Answer]: ...
 
 
 def damaged(pixels: Bytes, operator: Operator, seed: int = 0, number: int = 0, name: str = "") -> Case:

@@ -9,7 +9,6 @@ prior is chosen). Further answers come from the same climb with noise added to y
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +24,7 @@ from limner.explore.climb import Standing, climb
 from limner.explore.spaces import Space, space, starts
 from limner.goals.base import Goal, Scene, View
 from limner.operators.base import Operator
-from limner.restoring.cases import Answer, Case
+from limner.restoring.cases import Answer, Case, Tick, part
 
 TRIES = 5
 """Values that are tried of what is Unknown."""
@@ -43,6 +42,7 @@ class ByClimbing:
     optimizer: what climbs
     estimate: the likeliest of the starts' ends, or their mean, weighted by how likely they are, which is nearer on
         average where a measurement leaves much open, and less sharp
+    at_once: cases in one batch
     """
 
     scene: Scene
@@ -52,29 +52,36 @@ class ByClimbing:
     fit: float = 0.2
     optimizer: str = "Adam"
     estimate: Literal["likeliest", "mean"] = "likeliest"
+    at_once: int = 16
 
     @property
     def channels(self) -> int:
         """Of the generator's pictures."""
         return self.scene.generator.image.channels
 
-    def __call__(self, cases: Sequence[Case]) -> list[Answer]:
+    def check(self, case: Case) -> None:
+        """Raises UserError for a picture of another shape than the generator's."""
+        image = self.scene.generator.image
+        if case.seen.shape[1:] != (image.channels, image.height, image.width):
+            given = "×".join(map(str, case.seen.shape[2:]))
+            raise UserError(
+                f"{case.name}: is {given} with {case.seen.shape[1]} channels, and this model makes {image}; "
+                "give --fit crop, pad or tile"
+            )
+
+    def __call__(self, cases: Sequence[Case], tick: Tick | None = None) -> list[Answer]:
         within = space(self.scene)
-        shape = (within.image.channels, within.image.height, within.image.width)
         for case in cases:
-            if case.seen.shape[1:] != shape:
-                given = "×".join(map(str, case.seen.shape[2:]))
-                raise UserError(
-                    f"{case.name}: is {given} with {case.seen.shape[1]} channels, and this model makes {within.image}; "
-                    "give --fit crop, pad or tile"
-                )
+            self.check(case)
         shares = torch.linspace(0, 1, TRIES).tolist() if any(c.operator.unknown for c in cases) else [0.5]
-        tried = [self._climbed(within, cases, share) for share in shares]
+        tried: list[tuple[Float[Tensor, " cases"], Float[Tensor, "cases samples c h w"]]] = []
+        for k, share in enumerate(shares):
+            tried.append(self._climbed(within, cases, share, part(tick, k, 1, len(shares))))
         best = torch.stack([values for values, _ in tried]).argmax(0)
         return [Answer(tried[int(k)][1][i]) for i, k in enumerate(best)]
 
     def _climbed(
-        self, within: Space, cases: Sequence[Case], share: float
+        self, within: Space, cases: Sequence[Case], share: float, tick: Tick
     ) -> tuple[Float[Tensor, " cases"], Float[Tensor, "cases samples c h w"]]:
         """How likely the likeliest answer to each case is, and the answers."""
         told = [case.operator.settled(share) for case in cases]
@@ -85,7 +92,10 @@ class ByClimbing:
         views = climb(
             within, goal, begin, steps=self.steps, optimizer=self.optimizer, seed=cases[0].seed, numbers=numbers
         )
-        (standing,) = deque(views, maxlen=1)
+        standing = None
+        for standing in views:
+            tick(standing.step / self.steps)
+        assert standing is not None
         rows = torch.arange(len(numbers), device=standing.winner.device)
         x = self._estimated(within, standing)
         values = standing.best[rows, standing.winner].unflatten(0, (-1, self.samples))[:, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,9 @@ class Tiles:
 
 
 @torch.no_grad()
-def apply(net: Translator, x: Pictures, tiles: Tiles | None = None) -> Pictures:
+def apply(
+    net: Translator, x: Pictures, tiles: Tiles | None = None, tick: Callable[[float], None] | None = None
+) -> Pictures:
     """What a translator makes of pictures of any size.
 
     A grey network treats each colour by itself; a colour network is shown grey pictures in its three channels.
@@ -36,17 +39,19 @@ def apply(net: Translator, x: Pictures, tiles: Tiles | None = None) -> Pictures:
     tiles = tiles or Tiles()
     n, channels, height, width = x.shape
     if net.image.channels == 1 and channels > 1:
-        return apply(net, x.reshape(n * channels, 1, height, width), tiles).reshape(x.shape)
+        return apply(net, x.reshape(n * channels, 1, height, width), tiles, tick).reshape(x.shape)
     if net.image.channels == 3 and channels == 1:
-        return apply(net, x.expand(-1, 3, -1, -1).contiguous(), tiles).mean(1, keepdim=True)
+        return apply(net, x.expand(-1, 3, -1, -1).contiguous(), tiles, tick).mean(1, keepdim=True)
     free = net.any_size
     sides = (tiles.side, tiles.side) if free else (net.image.height, net.image.width)
     lacking = [0 if free else max(0, side - length) for side, length in zip(sides, (height, width), strict=True)]
     x = F.pad(x, (0, lacking[1], 0, lacking[0]), mode="replicate")
-    return _tiled(net, x, sides, tiles.overlap, free)[:, :, :height, :width]
+    return _tiled(net, x, sides, tiles.overlap, free, tick)[:, :, :height, :width]
 
 
-def _tiled(net: Translator, x: Pictures, sides: tuple[int, int], overlap: int, free: bool) -> Pictures:
+def _tiled(
+    net: Translator, x: Pictures, sides: tuple[int, int], overlap: int, free: bool, tick: Callable[[float], None] | None
+) -> Pictures:
     """Tiles weighed by how far inside them a pixel is; a free network's last tile goes on to the end."""
     rows, columns = (
         cuts(length, side, min(overlap, side // 2), free) for length, side in zip(x.shape[2:], sides, strict=True)
@@ -54,8 +59,10 @@ def _tiled(net: Translator, x: Pictures, sides: tuple[int, int], overlap: int, f
     if len(rows) == len(columns) == 1:
         return net(x)
     total, weights = torch.zeros_like(x), torch.zeros_like(x[:1, :1])
-    for top, bottom in rows:
-        for left, right in columns:
+    for row, (top, bottom) in enumerate(rows):
+        for column, (left, right) in enumerate(columns):
+            if tick:
+                tick((row * len(columns) + column) / (len(rows) * len(columns)))
             weight = ramp(bottom - top, overlap)[:, None] * ramp(right - left, overlap)
             weight = weight.to(x)
             total[:, :, top:bottom, left:right] += weight * net(x[:, :, top:bottom, left:right].contiguous())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limner.core.errors import UserError
 from limner.models.base import Pictures, Translator
-from limner.restoring.cases import Answer, Case
+from limner.restoring.cases import Answer, Case, Tick, part
 from limner.restoring.tiles import Tiles, apply
 
 VIEWS = (1, 2, 4, 8)
@@ -25,18 +25,26 @@ class ByTranslator:
         "enhanced prediction"), for damage that has no direction
     """
 
+    at_once = 1
+
     def __init__(self, net: Translator, tile: int = 512, views: int = 1) -> None:
         if views not in VIEWS:
             raise UserError(f"views={views}: a picture can be turned and mirrored in 1, 2, 4 or 8 ways")
         self.net, self.tiles, self.channels, self.views = net, Tiles(tile), net.image.channels, views
 
-    def __call__(self, cases: Sequence[Case]) -> list[Answer]:
-        return [self._restored(case) for case in cases]
+    def check(self, case: Case) -> None:
+        """It takes any picture."""
 
-    def _restored(self, case: Case) -> Answer:
+    def __call__(self, cases: Sequence[Case], tick: Tick | None = None) -> list[Answer]:
+        return [self._restored(case, part(tick, k, 1, len(cases))) for k, case in enumerate(cases)]
+
+    def _restored(self, case: Case, tick: Tick) -> Answer:
         seen = case.seen.to(next(self.net.parameters()).device)
         ways = range(0, 8, 8 // self.views)
-        made = [turned_back(apply(self.net, turned(seen, way), self.tiles), way) for way in ways]
+        made = [
+            turned_back(apply(self.net, turned(seen, way), self.tiles, part(tick, k, 1, len(ways))), way)
+            for k, way in enumerate(ways)
+        ]
         return Answer(torch.stack(made).mean(0).to(case.seen.device))
 
 

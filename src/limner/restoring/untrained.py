@@ -18,7 +18,7 @@ from limner.core.pixels import Image
 from limner.core.rng import derived
 from limner.models.base import Pictures
 from limner.operators.base import Operator
-from limner.restoring.cases import Answer, Case
+from limner.restoring.cases import Answer, Case, Tick, part
 
 MEMORY = 0.97
 """Share of the running average of its pictures that stays at a step."""
@@ -41,11 +41,15 @@ class Untrained:
     lr: float = 0.01
     device: str = "cpu"
     channels: int = 0
+    at_once: int = 1
 
-    def __call__(self, cases: Sequence[Case]) -> list[Answer]:
-        return [Answer(self.fitted(case)) for case in cases]
+    def check(self, case: Case) -> None:
+        """It takes any picture."""
 
-    def fitted(self, case: Case) -> Pictures:
+    def __call__(self, cases: Sequence[Case], tick: Tick | None = None) -> list[Answer]:
+        return [Answer(self.fitted(case, part(tick, k, 1, len(cases)))) for k, case in enumerate(cases)]
+
+    def fitted(self, case: Case, tick: Tick | None = None) -> Pictures:
         """The average of the last pictures on the way: stopped by the noise that is known, if any is."""
         operator = case.operator.settled(0.5)
         channels, height, width = case.seen.shape[1:]
@@ -56,7 +60,9 @@ class Untrained:
         told = informative(operator, case.seen.to(self.device))
         optimizer = torch.optim.Adam(net.parameters(), self.lr)
         mean: Tensor | None = None
-        for _ in range(self.steps):
+        for step in range(self.steps):
+            if tick:
+                tick(step / self.steps)
             x = net()
             error = (operator.measure(x) - y).square()[told].mean()
             optimizer.zero_grad()
