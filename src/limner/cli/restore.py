@@ -133,7 +133,7 @@ def restore(
     sheet: list[Any] = []
     with writing(out), progress("restoring") as tick:
         for block in _blocks(cases, solver.at_once):
-            done = part(lambda share: tick(share, share * total), len(rows), len(block), total)
+            done = part(lambda share: tick(share, int(share * total)), len(rows), len(block), total)
             for pieces, answers in _solved(solver, block, keep, done):
                 case, answer = pieces.joined(answers)
                 made = Path(out) if Path(out).suffix else _written(pieces.whole, case, answer, Path(out))
