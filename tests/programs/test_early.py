@@ -30,14 +30,16 @@ def nothing_long(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*arguments: Any, **more: Any) -> Any:
         raise AssertionError("this takes long, and the mistake was there before")
 
-    for place in (
+    places = [
         "limner.explore.climb.climb", "limner.explore.invert.climb", "limner.restoring.climbing.climb",
         "limner.restoring.tiles.apply", "limner.restoring.trained.apply", "limner.codec.compress._encoded",
         "limner.cli.sample._draw", "limner.cli.augment._made", "limner.cli.recognise._scored",
         "limner.cli.translate._translated", "limner.explore.directions.stepped",
-    ):  # fmt: skip
-        module, _, name = place.rpartition(".")  # a verb is called as its module is
-        monkeypatch.setattr(import_module(module), name, never)
+    ]  # fmt: skip
+    # imported first, or one would take another's replacement for the true one; a verb is called as its module is
+    named = [(import_module(place.rpartition(".")[0]), place.rpartition(".")[2]) for place in places]
+    for module, name in named:
+        monkeypatch.setattr(module, name, never)
 
 
 @pytest.mark.usefixtures("nothing_long")
