@@ -101,7 +101,6 @@ class ByClimbing:
         values = standing.best[rows, standing.winner].unflatten(0, (-1, self.samples))[:, 0]
         return values.cpu() + goal.normaliser[:: self.samples], x.unflatten(0, (-1, self.samples)).cpu()
 
-
     @torch.no_grad()
     def _estimated(self, within: Space, standing: Standing) -> Float[Tensor, "b c h w"]:
         """The picture that is answered for each target."""
