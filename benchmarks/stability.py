@@ -10,8 +10,8 @@ command whenever you like, give it more trials later. Trial k has the same setti
 code, batch and rate are shared; game, penalties, Adam's momenta and the critic's turns are the contestant's own. All
 see the same number of images, WGAN-GP twice as many: its critic's five turns each see new ones.
 
-Said before the study, on pilots of trials 900 and above: the settings (`drawn`), the budgets (`IMAGES`) and what it
-is to converge (`converged`). A training that ends in weights that are no numbers has not converged.
+Said before the study, on pilots of trials 900 to 999: the settings (`drawn`), the budgets (`IMAGES`), the rate's
+curve and what it is to converge (`converged`). A training that ends in weights that are no numbers has not converged.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from limner.train import Budget, GaveUp, Run, State, train
 
 Settings = dict[str, Any]
 Found = dict[str, float]
-IMAGES = {"ring": 100_000, "grid": 150_000, "digits": 12_000}
+IMAGES = {"ring": 100_000, "grid": 200_000, "digits": 12_000}
 """What a training sees; WGAN-GP twice as many."""
 CHOICES: dict[str, dict[str, tuple[int, ...]]] = {
     "ring": {"width": (48, 64, 96), "depth": (4, 5, 6, 7), "batch": (128, 256)},
@@ -87,7 +87,7 @@ def planned(problem: str, name: str, told: Settings, seed: int) -> Run:
     objective, beta1, beta2, turns = contestants(problem)[name]
     rate = RATE[problem] * told["factor"]
     points = problem != "digits"
-    curve = {"is": "Cosine", "start": rate, "end": rate / (200 if points else 10), "begin": 0.3 if points else 0.5}
+    curve = {"is": "Cosine", "start": rate, "end": rate / (200 if points else 10), "begin": 0.0 if points else 0.5}
     adam = {"is": "Adam", "lr": curve, "beta1": beta1, "beta2": beta2}
     image = spec(Image(2, 1, 1) if points else Image(1, SIDE, SIDE))
     net = {"image": image, "width": told["width"]} | ({"depth": told["depth"]} if points else {})
