@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,23 +19,11 @@ from limner.operators.noise import Noise
 from limner.operators.projection import Project
 from limner.operators.quantise import Quantise
 from limner.operators.resample import Downsample
-from limner.restoring.beyond import Beyond, contrast, steepest
+from limner.restoring.beyond import Beyond, Rest, contrast, steepest
 from limner.restoring.cases import Answer, Case
 from limner.restoring.trained import ByTranslator, turned, turned_back
 
 SIDE = 10
-
-
-class Told:
-    """A solver that answers what it was told."""
-
-    channels = 1
-
-    def __init__(self, answers: Sequence[Tensor]) -> None:
-        self.answers = answers
-
-    def __call__(self, cases: Sequence[Case]) -> list[Answer]:
-        return [Answer(x) for x in self.answers[: len(cases)]]
 
 
 def scene(operator: Operator, samples: int = 2, seed: int = 0) -> tuple[Case, Tensor]:
@@ -57,11 +44,11 @@ LINEAR = [Noise(0.05) @ Project(60), Noise(0.1) @ Blur(0.8), Noise(0.02) @ Downs
 def test_the_answer_is_the_minimum(operator: Operator) -> None:
     """Where it left what was made, the slopes balance; where it did not, the misfit pulls less than 1/b."""
     case, made = scene(operator)
-    solver = Beyond(Told([made]), steps=6000)
-    (answer,) = solver([case])
+    rest = Rest(steps=6000)
+    (answer,) = rest([case], [Answer(made)])
     x = answer.samples
     slope = operator.adjoint(operator.measure(x) - case.y, x) / operator.deviation**2
-    weight = 1 / (solver.flat + solver.edge * contrast(made))
+    weight = 1 / (rest.flat + rest.edge * contrast(made))
     inside = x.abs() < 1 - 1e-4
     left = ((x - made).abs() > 1e-4) & inside
     assert left.any() and not left.all()
@@ -75,7 +62,7 @@ def test_the_answer_is_the_minimum(operator: Operator) -> None:
 def test_a_few_pixels_that_no_generator_made_are_found() -> None:
     case, made = scene(Noise(0.02) @ Project(80))
     assert case.truth is not None
-    (answer,) = Beyond(Told([made]))([case])
+    (answer,) = Rest()([case], [Answer(made)])
     before, after = ((x - case.truth).square().mean().item() for x in (made, answer.samples))
     assert after < 0.05 * before
 
@@ -84,9 +71,9 @@ def test_measured_pixels_are_believed_and_others_left() -> None:
     """A mask: each pixel by itself, so the answer is the soft threshold around what was made."""
     operator = Noise(0.1) @ Mask(half="left")
     case, made = scene(operator)
-    solver = Beyond(Told([made]), steps=300)
-    x = solver([case])[0].samples
-    reach = operator.deviation**2 / (solver.flat + solver.edge * contrast(made))
+    rest = Rest(steps=300)
+    x = rest([case], [Answer(made)])[0].samples
+    reach = operator.deviation**2 / (rest.flat + rest.edge * contrast(made))
     apart = case.y - made
     expected = (made + apart.sign() * (apart.abs() - reach).clamp(min=0)).clamp(-1, 1)
     keep = Mask(half="left").kept(made[:1])
@@ -95,16 +82,19 @@ def test_measured_pixels_are_believed_and_others_left() -> None:
 
 def test_alone_and_in_a_batch() -> None:
     cases, made = zip(*(scene(Noise(0.05) @ Project(60), seed=k) for k in range(3)), strict=True)
-    together = Beyond(Told(made))(cases)
-    alone = Beyond(Told(made[1:2]))(cases[1:2])[0]
+    answers = [Answer(x) for x in made]
+    together = Rest()(cases, answers)
+    alone = Rest()(cases[1:2], answers[1:2])[0]
     torch.testing.assert_close(together[1].samples, alone.samples, rtol=0, atol=1e-5)
 
 
 def test_what_is_not_linear_is_refused_before_anything_starts() -> None:
     class Never:
-        channels = 1
+        channels, at_once = 1, 1
 
-        def __call__(self, cases: Any) -> Any:
+        def check(self, case: Any) -> None: ...
+
+        def __call__(self, cases: Any, tick: Any = None) -> Any:
             raise AssertionError("the solver was asked")
 
     case, _ = scene(Quantise(4))

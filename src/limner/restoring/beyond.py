@@ -27,19 +27,59 @@ EXACT = 0.01
 
 
 @dataclass(frozen=True)
-class Beyond:
-    """Another solver's answers, and what they miss of the measurement.
+class Rest:
+    """Adds to answers what they miss of the measurement.
 
-    solver: whose answers, such as `ByClimbing`
     flat: how far a pixel of a flat part is expected to be off, in the [-1, 1] range
     edge: how much further, as a share of the difference between the brightest and the darkest pixel next to it
     steps: of the descent
     """
 
-    solver: Solver
     flat: float = 0.005
     edge: float = 0.1
     steps: int = 500
+
+    def __call__(self, cases: Sequence[Case], answers: Sequence[Answer]) -> list[Answer]:
+        """Cases with one operator are followed together."""
+        found: list[Answer] = []
+        pairs = zip(cases, answers, strict=True)
+        for operator, alike in groupby(pairs, key=lambda pair: pair[0].operator.settled(0.5)):
+            here = list(alike)
+            y = torch.cat([case.y.expand(len(answer.samples), *case.y.shape[1:]) for case, answer in here])
+            x = self._nearer(operator, y, torch.cat([answer.samples for _, answer in here]))
+            found += [Answer(part) for part in x.split([len(answer.samples) for _, answer in here])]
+        return found
+
+    @torch.no_grad()
+    def _nearer(self, operator: Operator, y: Measured, made: Pictures) -> Pictures:
+        """FISTA (Beck & Teboulle 2009); momentum that points uphill is forgotten (O'Donoghue & Candès 2015)."""
+        noise = max(operator.deviation, EXACT) ** 2
+        rate = noise / steepest(operator, made[:1])
+        reach = rate / (self.flat + self.edge * contrast(made))
+        x = ahead = made
+        pace = torch.ones(len(made), 1, 1, 1)
+        for _ in range(self.steps):
+            slope = operator.adjoint(operator.measure(ahead) - y, ahead) / noise
+            moved = ahead - rate * slope - made
+            new = (made + moved.sign() * (moved.abs() - reach).clamp(min=0)).clamp(-1, 1)
+            uphill = ((ahead - new) * (new - x)).flatten(1).sum(1).view(-1, 1, 1, 1) > 0
+            pace = torch.where(uphill, 1.0, pace)
+            faster = (1 + (1 + 4 * pace.square()).sqrt()) / 2
+            ahead = new + torch.where(uphill, 0.0, (pace - 1) / faster) * (new - x)
+            x, pace = new, faster
+        return x
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """Another solver's answers, and the rest.
+
+    solver: whose answers, such as `ByClimbing`
+    rest: what is added to them
+    """
+
+    solver: Solver
+    rest: Rest = Rest()
 
     @property
     def channels(self) -> int:
@@ -60,33 +100,7 @@ class Beyond:
     def __call__(self, cases: Sequence[Case], tick: Tick | None = None) -> list[Answer]:
         for case in cases:
             self.check(case)
-        answers: list[Answer] = []
-        found = zip(cases, self.solver(cases, tick), strict=True)
-        for operator, alike in groupby(found, key=lambda pair: pair[0].operator.settled(0.5)):
-            here = list(alike)
-            y = torch.cat([case.y.expand(len(answer.samples), *case.y.shape[1:]) for case, answer in here])
-            x = self._nearer(operator, y, torch.cat([answer.samples for _, answer in here]))
-            answers += [Answer(part) for part in x.split([len(answer.samples) for _, answer in here])]
-        return answers
-
-    @torch.no_grad()
-    def _nearer(self, operator: Operator, y: Measured, made: Pictures) -> Pictures:
-        """FISTA (Beck & Teboulle 2009); momentum that points uphill is forgotten (O'Donoghue & Candès 2015)."""
-        noise = max(operator.deviation, EXACT) ** 2
-        rate = noise / steepest(operator, made[:1])
-        reach = rate / (self.flat + self.edge * contrast(made))
-        x = ahead = made
-        pace = torch.ones(len(made), 1, 1, 1)
-        for _ in range(self.steps):
-            slope = operator.adjoint(operator.measure(ahead) - y, ahead) / noise
-            moved = ahead - rate * slope - made
-            new = (made + moved.sign() * (moved.abs() - reach).clamp(min=0)).clamp(-1, 1)
-            uphill = ((ahead - new) * (new - x)).flatten(1).sum(1).view(-1, 1, 1, 1) > 0
-            pace = torch.where(uphill, 1.0, pace)
-            faster = (1 + (1 + 4 * pace.square()).sqrt()) / 2
-            ahead = new + torch.where(uphill, 0.0, (pace - 1) / faster) * (new - x)
-            x, pace = new, faster
-        return x
+        return self.rest(cases, self.solver(cases, tick))
 
 
 def contrast(x: Pictures) -> Pictures:
