@@ -195,6 +195,20 @@ def test_planted_codes_are_found_again() -> None:
     assert ((-found.best.amax(1)) < 1e-3).double().mean() >= 0.95
 
 
+def test_half_precision_finds_planted_codes_too() -> None:
+    """The end is climbed in single precision, so what is said of it is true."""
+    torch.manual_seed(1)
+    net = PlainGenerator(Image(1, 6, 6), width=32, depth=2).eval().requires_grad_(False)
+    world = Scene({"generator": net})
+    y = net(torch.cat([net.latent.sample(1, generator(5, k, "planted")) for k in range(20)]))
+    z = starts(space(world), "prior", list(range(20)), 4)
+    whole, half = (last(world, Match(y), z, steps=500, precision=precision) for precision in ("fp32", "bf16"))
+    errors = (half.pictures() - y[:, None]).square().flatten(2).mean(2)
+    torch.testing.assert_close(half.best, -errors, rtol=1e-4, atol=1e-6)
+    assert (errors.amin(1) < 1.5e-3).double().mean() >= 0.95
+    assert half.x.dtype == half.best.dtype == torch.float32 and not torch.equal(half.best, whole.best)
+
+
 @pytest.mark.parametrize("kind", ["style", "sparse", "sphere"])
 def test_every_space_climbs_and_keeps_its_points(kind: str) -> None:
     world = models(kind)

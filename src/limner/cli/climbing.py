@@ -26,6 +26,15 @@ BLOCK = 64
 """Pictures whose codes are climbed to at once: memory has an end, and Ctrl-C keeps the blocks before."""
 
 
+precision_flag = click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    default="fp32",
+    show_default=True,
+    help="Of a climb's first four fifths; bf16 saves nearly half the time on processors made for it.",
+)
+
+
 def optimizer_flags(steps: int) -> Callable[[F], F]:
     """--steps, --optimizer, --rate, and when to stop before the last step."""
 
@@ -50,6 +59,7 @@ def _options(steps: int) -> list[Callable[[Any], Any]]:
         click.option("--rate", type=float, metavar="X", help="Learning rate, falling to a tenth."),
         click.option("--until", type=float, metavar="VALUE", help="Stop a climb whose value is so high."),
         click.option("--patience", type=click.IntRange(0), default=0, metavar="N", help="Stop after N vain steps."),
+        precision_flag,
         click.option("--for", "span", type=DURATION, metavar="TIME", help="Stop after so long, 30s or 5m."),
     ]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from limner.explore.climb import Standing
+    from limner.explore.climb import Precision, Standing
     from limner.goals.base import Goal
     from limner.likeness import Likeness
     from limner.models.base import Labels
@@ -62,7 +62,8 @@ FRAME_MILLISECONDS, HELD_MILLISECONDS = 80, 1500
 def dream(
     model: str, goal: str, out: str, starts: int, where: str, how: Any, hold: Any, label: str | None, steps: int,
     optimizer: str, rate: float | None, until: float | None, patience: int, span: float | None, film: str | None,
-    chart: str | None, codes: str | None, files: tuple[str, ...], seed: int, device: str, as_json: bool,
+    chart: str | None, codes: str | None, precision: Precision, files: tuple[str, ...], seed: int, device: str,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Climb from many starts to pictures that a GOAL likes, in the codes of MODEL or in pixels.
 
@@ -86,7 +87,8 @@ def dream(
     begin = spaces.starts(within, how, [0], starts, seed=seed, label=told)
     stop = stop_of(until, patience, span)
     recording, values, standing = Film(steps), [], None
-    going = climb(within, wish, begin, steps=steps, optimizer=rule, stop=stop, hold=hold, label=told, seed=seed)
+    going = climb(within, wish, begin, steps=steps, optimizer=rule, stop=stop, hold=hold, label=told, seed=seed,
+                  precision=precision)  # fmt: skip
     for standing in watched(going, steps):
         values.append(standing.values[0].cpu().double().numpy())
         if film is not None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from limner.data.fit import Fit, Fitted
     from limner.data.images import Images
+    from limner.explore.climb import Precision
     from limner.explore.invert import Inversion
     from limner.likeness import Likeness
 
@@ -65,8 +66,8 @@ SHOWN = 64
 def invert(
     model: str, pictures: str, out: str, count: int, split: str | None, starts: int, how: Any, where: str,
     distance: str, goal: str | None, controls: int, steps: int, optimizer: str, rate: float | None,
-    until: float | None, patience: int, span: float | None, tune: int, fit: Fit, files: tuple[str, ...], seed: int,
-    device: str, as_json: bool,
+    until: float | None, patience: int, span: float | None, precision: Precision, tune: int, fit: Fit,
+    files: tuple[str, ...], seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Find codes that make MODEL paint IMAGES, and say what is the climb's fault and what the model's.
 
@@ -96,6 +97,7 @@ def invert(
         likeness, x, lambda wanted: Match(wanted, distance=apart), steps,
         each=starts, optimizer=rule_of(optimizer, rate), how=how, where=where, label=label, controls=controls,
         stop=stop_of(until, patience, span), extra=also, seed=seed,
+        precision=precision,
     )  # fmt: skip
     n = len(answer.codes)
     images, fitted, x, label = _first(images, n), _within(fitted, n), x[:n], None if label is None else label[:n]

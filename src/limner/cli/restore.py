@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from limner.cli.climbing import precision_flag
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.show import check_places, emit, line, progress, remark, table, writing
 from limner.core.errors import UserError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from limner.core.pixels import Image
     from limner.data.fit import Fit
     from limner.data.whole import Whole
+    from limner.explore.climb import Precision
     from limner.operators.base import Operator
     from limner.restoring.cases import Answer, Case, Solver, Tick
     from limner.restoring.pieces import Pieces
@@ -55,6 +57,7 @@ MOST_PIECES = 100_000
     show_default=True,
     help="Of a generator's climbs: the likeliest end, or the mean of all, nearer on average and less sharp.",
 )
+@precision_flag
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Of a climb (200) or of the untrained (1500).")
 @click.option("--tile", type=click.IntRange(32), default=512, show_default=True, help="Large pictures are cut so.")
 @click.option(
@@ -89,6 +92,7 @@ def restore(
     samples: int,
     starts: int,
     estimate: Literal["likeliest", "mean"],
+    precision: Precision,
     steps: int | None,
     tile: int,
     views: str,
@@ -119,7 +123,7 @@ def restore(
     from limner.data.whole import how_many
     from limner.restoring.cases import part
 
-    effort: dict[str, Any] = {"samples": samples, "starts": starts, "estimate": estimate}
+    effort: dict[str, Any] = {"samples": samples, "starts": starts, "estimate": estimate, "precision": precision}
     effort |= {} if steps is None else {"steps": steps}
     solver, operator = _solver(model, damage, tile, int(views), effort, pick_device(device))
     cut = None if fit is None else (_image(model, solver, fit), fit)

@@ -20,7 +20,7 @@ from limner.core.errors import UserError
 from limner.core.optim import Optimizer
 from limner.core.rng import generator as random_of
 from limner.explore.ascents import Ascent
-from limner.explore.climb import Standing, Stop, climb
+from limner.explore.climb import Precision, Standing, Stop, climb
 from limner.explore.spaces import How, Space, space, starts
 from limner.goals.base import Goal, Scene
 from limner.models.base import Generator, Labels, Pictures
@@ -87,6 +87,7 @@ def invert(
     extra: Goal | None = None,
     seed: int = 0,
     first: int = 0,
+    precision: Precision = "fp32",
 ) -> Iterator[Standing | Inversion]:
     """Yields the standings of the climb, and last the Inversion.
 
@@ -103,6 +104,7 @@ def invert(
     begin = starts(within, how, numbers, each, seed=seed, pictures=wanted, label=told)
     goal = goal_of(wanted) if extra is None else goal_of(wanted) + extra
     rule: dict[str, Any] = {"steps": steps, "optimizer": optimizer, "stop": stop, "label": told, "seed": seed}
+    rule |= {"precision": precision}
     standing, late = None, None
     for standing in climb(within, goal, begin, numbers=numbers, **rule):
         if standing.step <= 0.9 * steps:

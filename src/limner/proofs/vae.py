@@ -61,13 +61,13 @@ def vae(bench: Bench) -> Iterator[Row]:
         protocol=protocol + f"; likelihood {reached[0].exact:.2f} nats, PPCA {reached[0].best:.2f}",
     )
     yield Row(
-        "worse encoder: bound of 10,000 samples below the exact likelihood",
+        "worse encoder: bound of 100,000 samples below the exact likelihood",
         tuple(r.exact - r.bounds[-1] for r in reached),
         "nats",
         at_most=0.1,
         judged="worst",
         published="0 as k grows (Burda et al. 2016, theorem 1)",
-        protocol="bounds of 1, 10, 100, 1,000, 10,000: " + ", ".join(f"{b:.2f}" for b in reached[0].bounds[1:]),
+        protocol="bounds of 1, 10, … 100,000: " + ", ".join(f"{b:.2f}" for b in reached[0].bounds[1:]),
     )
     yield digits(bench, seeds)
 
@@ -118,7 +118,7 @@ def linear(seed: int, count: int) -> Linear:
         bound = objective.log_weights(encoder, made, x, noise).mean().item()
         for weight in encoder.parameters():
             weight.mul_(0.9)
-        bounds = [bounded(objective, encoder, made, x[:100], k, seed) for k in (1, 10, 100, 1_000, 10_000)]
+        bounds = [bounded(objective, encoder, made, x[:100], k, seed) for k in (1, 10, 100, 1_000, 10_000, 100_000)]
     # on other points the exact likelihood is another: differences on the same points are what counts
     shift = exact - likelihood(made, sigma, x[:100].flatten(1).double())
     return Linear(best, exact, (bound, *(b + shift for b in bounds)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,7 @@ from torch import Tensor
 from limner.core.errors import UserError
 from limner.core.latent import Gaussian
 from limner.core.rng import generator as random_of
-from limner.explore.climb import Standing, climb
+from limner.explore.climb import Precision, Standing, climb
 from limner.explore.spaces import Space, space, starts
 from limner.goals.base import Goal, Scene, View
 from limner.operators.base import Operator
@@ -42,6 +42,7 @@ class ByClimbing:
     optimizer: what climbs
     estimate: the likeliest of the starts' ends, or their mean, weighted by how likely they are, which is nearer on
         average where a measurement leaves much open, and less sharp
+    precision: of the first four fifths of a climb; bf16 saves nearly half the time
     at_once: cases in one batch
     """
 
@@ -52,6 +53,7 @@ class ByClimbing:
     fit: float = 0.2
     optimizer: str = "Adam"
     estimate: Literal["likeliest", "mean"] = "likeliest"
+    precision: Precision = "fp32"
     at_once: int = 16
 
     @property
@@ -89,9 +91,8 @@ class ByClimbing:
         goal = posterior(cases, told, within, self.samples, self.fit, home)
         numbers = [case.number * self.samples + k for case in cases for k in range(self.samples)]
         begin = starts(within, "prior", numbers, self.starts, seed=cases[0].seed)
-        views = climb(
-            within, goal, begin, steps=self.steps, optimizer=self.optimizer, seed=cases[0].seed, numbers=numbers
-        )
+        how: dict[str, Any] = {"steps": self.steps, "optimizer": self.optimizer, "precision": self.precision}
+        views = climb(within, goal, begin, seed=cases[0].seed, numbers=numbers, **how)
         standing = None
         for standing in views:
             tick(standing.step / self.steps)
