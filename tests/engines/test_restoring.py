@@ -173,7 +173,7 @@ def test_kept_pixels_are_the_measured_ones() -> None:
 
 
 def test_what_is_missing_is_shown_and_not_measured() -> None:
-    """Two greys in turn exactly where the mask is, also where noise came after it; what is computed with is as it was."""
+    """Two greys in turn exactly where the mask is, also below noise; what is computed with is as it was."""
     pixels = np.full((8, 6, 1), 200, np.uint8)
     for operator in (Mask(half="left"), Noise(0.2) @ Mask(half="left"), Downsample(2) @ Mask(half="left")):
         case = damaged(pixels, operator)

@@ -168,7 +168,7 @@ def _solver(
         return ByTranslator(likeness.translator(), tile, views), as_operator(chosen)
     if "generator" not in likeness.nets:
         has = ", ".join(likeness.nets)
-        raise UserError(f"{model} has no generator to restore with, only {has}; give a restorer, or the word {UNTRAINED}")
+        raise UserError(f"{model} has no generator to restore with, only {has}; give a restorer, or type {UNTRAINED}")
     return ByClimbing(likeness.scene, **effort), as_operator(chosen)
 
 
