@@ -140,7 +140,7 @@ def test_a_file_cannot_write_outside_its_folder(limner: Limner, codec: Path, fil
 
 def test_pictures_are_not_kept(limner: Limner, codec: Path, photos: Path, file: Path, tmp_path: Path,
                                monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """One picture and its copy after another, read twice; and the bytes are those of all of them at once."""
+    """One picture and its copy after another, and one that the type checks hold; the bytes are those of all at once."""
     from limner.codec import compress as engine
     from limner.data import whole
     from limner.likeness import load
@@ -151,9 +151,9 @@ def test_pictures_are_not_kept(limner: Limner, codec: Path, photos: Path, file: 
     monkeypatch.setattr(engine, "joined", lambda *a: made.count(joined(*a)))
     said = limner("compress", codec, photos, "--out", tmp_path / "x.limn", "--json")
     assert said.code == 0, said.err
-    assert originals.total == 12 and originals.most <= 2 and made.most <= 2 and made.total >= 6
+    assert originals.total == 12 and originals.most <= 2 and made.most <= 3 and made.total >= 6
     assert limner("decompress", codec, tmp_path / "x.limn", "--out", tmp_path / "out").code == 0
-    assert made.most <= 2 and made.total >= 12
+    assert made.most <= 3 and made.total >= 12
     together = engine.compress(load(str(codec)).nets, list(real(str(photos), "test")))
     assert (tmp_path / "x.limn").read_bytes() == file.read_bytes() == together.content
 
