@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from limner.core.errors import UserError
 from limner.core.latent import Gaussian
-from limner.core.pixels import Image
+from limner.core.pixels import Image, to_bytes
 from limner.data.whole import named, wholes, write
 from limner.explore.spaces import space, starts
 from limner.goals.base import Scene
@@ -170,6 +170,25 @@ def test_kept_pixels_are_the_measured_ones() -> None:
     assert torch.equal(answer.samples[keep], case.truth.expand(2, -1, -1, -1)[keep])
     assert not answer.samples[~keep].any()
     assert answer.scores(case)["seen PSNR"] == pytest.approx(answer.scores(case)["PSNR"], abs=0.05)
+
+
+def test_what_is_missing_is_shown_and_not_measured() -> None:
+    """Two greys in turn exactly where the mask is, also below noise; what is computed with is as it was."""
+    pixels = np.full((8, 6, 1), 200, np.uint8)
+    for operator in (Mask(half="left"), Noise(0.2) @ Mask(half="left"), Downsample(2) @ Mask(half="left")):
+        case = damaged(pixels, operator)
+        assert case.missing is not None and case.missing[0, 0].tolist() == [[1.0] * 3 + [0.0] * 3] * 8
+        shown, seen = case.shown(), to_bytes(case.seen)[0]
+        assert np.array_equal(shown[:, 3:], seen[:, 3:])
+        assert shown[1:3, :3, 0].tolist() == [[70, 70, 150], [150, 150, 70]]
+        assert torch.equal(case.seen, operator.guess(case.y, case.seen))
+        answer = Answer(torch.zeros(1, 1, 8, 6))
+        assert np.array_equal(answer.row(case)[0], shown) and answer.scores(case)["seen PSNR"] < 100
+    small = given(pixels[:4, :3], Mask(half="top") @ Downsample(2))
+    assert small.missing is not None and small.missing[0, 0].tolist() == [[1.0] * 6] * 4 + [[0.0] * 6] * 4
+    for operator in (Blur(1.0), Project(5), Noise(0.1) @ Project(5), Downsample(2), Grey()):
+        case = damaged(pixels, operator)
+        assert np.array_equal(case.shown(), to_bytes(case.seen)[0])
 
 
 def test_given_pictures_know_the_size_of_the_answer() -> None:

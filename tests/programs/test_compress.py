@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,36 @@ def test_a_file_cannot_write_outside_its_folder(limner: Limner, codec: Path, fil
         (tmp_path / "evil.limn").write_bytes(pack(dataclasses.replace(parts, names=names)))
         said = limner("decompress", codec, tmp_path / "evil.limn", "--out", tmp_path / "out")
         assert said.code == 2 and "outside the folder" in said.err and not (tmp_path / "out").exists()
+
+
+def test_pictures_are_not_kept(limner: Limner, codec: Path, photos: Path, file: Path, tmp_path: Path,
+                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """One picture and its copy after another, and one that the type checks hold; the bytes are those of all at once."""
+    from limner.codec import compress as engine
+    from limner.data import whole
+    from limner.likeness import load
+
+    originals, made = Alive(), Alive()
+    real, joined = whole.wholes, engine.joined
+    monkeypatch.setattr(whole, "wholes", lambda *a: map(originals.count, real(*a)))
+    monkeypatch.setattr(engine, "joined", lambda *a: made.count(joined(*a)))
+    said = limner("compress", codec, photos, "--out", tmp_path / "x.limn", "--json")
+    assert said.code == 0, said.err
+    assert originals.total == 12 and originals.most <= 2 and made.most <= 3 and made.total >= 6
+    assert limner("decompress", codec, tmp_path / "x.limn", "--out", tmp_path / "out").code == 0
+    assert made.most <= 3 and made.total >= 12
+    together = engine.compress(load(str(codec)).nets, list(real(str(photos), "test")))
+    assert (tmp_path / "x.limn").read_bytes() == file.read_bytes() == together.content
+
+
+class Alive:
+    """Counts things, and the most of them that were alive at once."""
+
+    def __init__(self) -> None:
+        self.refs: list[weakref.ref[Any]] = []
+        self.total = self.most = 0
+
+    def count(self, thing: Any) -> Any:
+        self.refs = [ref for ref in self.refs if ref() is not None] + [weakref.ref(thing)]
+        self.total, self.most = self.total + 1, max(self.most, len(self.refs))
+        return thing

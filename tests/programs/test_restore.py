@@ -96,6 +96,8 @@ def test_a_generator_gives_several_answers(limner: Limner, tmp_path: Path) -> No
         (["PICTURES", "--out", "x/", "--damage", "Nose(1)"], "did you mean Noise"),
         (["PICTURES", "--out", "x/", "--damage", "Mask('none.png')"], "there is no such file"),
         (["PICTURES", "--out", "x/", "--damage", "Project(5)"], "numbers, not"),
+        (["PICTURES", "--out", "x/", "--damage", "Mask(half=middle)"], "there are bottom, left, right, top\n"),
+        (["PICTURES", "--out", "x/", "--damage", "Grey"], "it is in colour and what this damage leaves is grey"),
         (["nowhere/", "--out", "x/"], "there is no such file"),
         (["PICTURES", "--out", "x/", "--simulate", "--truth", "y/"], "leave one of them out"),
     ],
@@ -116,6 +118,14 @@ def test_a_model_that_was_not_trained_to_restore_asks_what_happened(
     assert limner("restore", "untrained", photos, "--out", tmp_path).code == 2
 
 
+def test_a_model_that_has_no_generator_cannot_restore(limner: Limner, tmp_path: Path) -> None:
+    made = limner("train", "digits", "--recipe", "logistic", "--images", 64, "--out", tmp_path / "l", "--device", "cpu")
+    assert made.code == 0, made.err
+    said = limner("restore", tmp_path / "l", "digits", "--damage", "Noise(0.1)", "--simulate", "--out", tmp_path / "o")
+    assert said.code == 2 and "has no generator to restore with, only critic" in said.err
+    assert "--space" not in said.err and said.err.count("\n") == 1 and not (tmp_path / "o").exists()
+
+
 def test_pictures_of_another_size_are_fitted(limner: Limner, tmp_path: Path) -> None:
     """Tiles keep the picture's size, pads and crops say what the model shows; a restorer needs none of it."""
     made = limner("train", "digits", "--out", tmp_path / "run", "--recipe", "plain", "--images", 64, "--device", "cpu")
@@ -126,12 +136,18 @@ def test_pictures_of_another_size_are_fitted(limner: Limner, tmp_path: Path) -> 
              "train", "--samples", 2, "--starts", 2, "--steps", 2, "--device", "cpu"]  # fmt: skip
     refused = limner(*words, "--out", tmp_path / "no")
     assert refused.code == 2 and "--fit crop, pad or tile" in refused.err and not (tmp_path / "no").exists()
+    save_png(ramp[:28, :28].repeat(3, axis=2), tmp_path / "colour" / "a.png")
+    refused = limner(*words[:2], tmp_path / "colour", *words[3:], "--out", tmp_path / "no")
+    assert "is in colour and this model is grey; give --fit crop" in refused.err and not (tmp_path / "no").exists()
     for fit, size in (("tile", (50, 40)), ("pad", (28, 22)), ("crop", (28, 28))):
         said = limner(*words, "--fit", fit, "--keep", "--json", "--out", tmp_path / fit)
         assert said.code == 0, said.err
         with Pillow.open(tmp_path / fit / "a.png") as picture:
             assert picture.size == size
             restored = np.asarray(picture, int)
+        with Pillow.open(tmp_path / fit / "a-seen.png") as picture:
+            share = np.isin(np.asarray(picture), (70, 150)).mean()
+            assert picture.size == size and (0.02 if fit == "tile" else 0.2) < share < 0.45, "what is missing shows"
         if fit == "tile":
             near = np.abs(restored - ramp[:, :, 0]) <= 1
             assert 0.4 < near.mean() < 0.9, "seven in ten are measured and kept, fewer where tiles are blended"

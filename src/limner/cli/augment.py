@@ -28,7 +28,7 @@ BLOCK = 256
 @click.command(
     epilog=examples(
         "limner augment runs/demo digits --per-class 500 --out more/",
-        "limner augment runs/mine mine/ --keep --out level/           the rare classes filled up to the largest",
+        "limner augment runs/mine mine/ --keep --out level/  # the rare classes filled up to the largest",
         "limner augment runs/few few.npz --per-class 500 --measure --test digits --out more.npz",
     )
 )

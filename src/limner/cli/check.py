@@ -26,10 +26,10 @@ SHOWN = 8
 @click.command(
     epilog=examples(
         "limner check digits",
-        "limner check photos/ --out sheet.png       and a contact sheet to look at",
+        "limner check photos/ --out sheet.png  # and a contact sheet to look at",
         "limner check photos.zip --split test --size 96x64",
         "limner check photos/ --json | jq .troubles",
-        "limner check runs/photos                   a run instead: is it still getting better?",
+        "limner check runs/photos  # a run instead: is it still getting better?",
     )
 )
 @click.argument("data")

@@ -20,8 +20,8 @@ WIDEST = 40
 @click.command(
     epilog=examples(
         "limner compare runs/a runs/b",
-        "limner compare runs/* --out compare.html        curves and pictures at equal times",
-        "limner compare runs/* --csv compare.csv         a line a run, for a spreadsheet",
+        "limner compare runs/* --out compare.html  # curves and pictures at equal times",
+        "limner compare runs/* --csv compare.csv  # a line a run, for a spreadsheet",
         "limner compare runs/* --json | jq '.runs[] | {name, facts}'",
     )
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "limner train flowers/ --recipe codec --size 64 --out runs/codec",
         "limner compress runs/codec photos/ --out photos.limn",
-        "limner compress runs/codec photos/ --step 2 --out smaller.limn      fewer bytes, poorer pictures",
+        "limner compress runs/codec photos/ --step 2 --out smaller.limn  # fewer bytes, poorer pictures",
         "limner compress runs/vae digits --no-names --json --out digits.limn",
     )
 )
@@ -59,10 +59,12 @@ def compress(
     codec.players(likeness.nets)
     count = min(how_many(pictures, split), most or how_many(pictures, split))
     with progress("compressing") as tick:
-        seen: list[Whole] = []
-        given = _noted(islice(wholes(pictures, split), most), seen, likeness.image.channels)
+        given = _noted(islice(wholes(pictures, split), most), likeness.image.channels)
         made = codec.compress(likeness.nets, given, step, names, lambda n: tick(n / count, n))
-        ratios = [_psnr(a, b) for a, b in zip(seen, codec.decompress(likeness.nets, made.content), strict=True)]
+    # Read anew and one by one: all pictures at once may be more than fits in memory.
+    with progress("comparing") as tick:
+        pairs = zip(islice(wholes(pictures, split), most), codec.decompress(likeness.nets, made.content), strict=True)
+        ratios = _compared(pairs, lambda n: tick(n / count, n))
     with writing(out):
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         with store.replacing(Path(out)) as temporary:
@@ -92,7 +94,7 @@ def decompress(model: str, file: str, out: str, files: tuple[str, ...], device: 
     likeness = load(model, pick_device(device))
     try:
         restored = decompress(likeness.nets, Path(file).read_bytes())
-        places = _places(restored, Path(out))
+        places = _places(restored.names, Path(out))
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     with writing(out), progress("writing") as tick:
@@ -105,15 +107,23 @@ def decompress(model: str, file: str, out: str, files: tuple[str, ...], device: 
     line(out)
 
 
-def _noted(pictures: Iterator[Whole], seen: list[Whole], channels: int) -> Iterator[Whole]:
-    """The same pictures, kept to compare with; says once that transparency is lost."""
+def _noted(pictures: Iterator[Whole], channels: int) -> Iterator[Whole]:
+    """The same pictures; says once that transparency is lost."""
     told = False
     for whole in pictures:
         if whole.alpha is not None and channels % 2 and not told:
             remark(f"note: {whole.name}: this model knows no transparency, which is not kept")
             told = True
-        seen.append(whole)
         yield whole
+
+
+def _compared(pairs: Iterable[tuple[Whole, Restored]], tick: Callable[[int], None]) -> list[float]:
+    """PSNR of each pair."""
+    ratios: list[float] = []
+    for whole, restored in pairs:
+        ratios.append(_psnr(whole, restored))
+        tick(len(ratios))
+    return ratios
 
 
 def _psnr(whole: Whole, restored: Restored) -> float:
@@ -126,13 +136,13 @@ def _psnr(whole: Whole, restored: Restored) -> float:
     return 100.0 if error == 0 else min(100.0, 10 * float(np.log10(255**2 / error)))
 
 
-def _places(restored: list[Restored], folder: Path) -> list[Path]:
+def _places(names: Iterable[str], folder: Path) -> list[Path]:
     """Where each picture goes: under its name, inside the folder, and no two in one place."""
     taken: dict[Path, None] = {}
-    for picture in restored:
-        name = PurePosixPath(picture.name.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in picture.name:
-            raise UserError(f"it names a place outside the folder, {picture.name}; nothing was written")
+    for told in names:
+        name = PurePosixPath(told.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in told:
+            raise UserError(f"it names a place outside the folder, {told}; nothing was written")
         place, number = folder / name.with_suffix(".png"), 2
         while place in taken:
             place, number = folder / name.with_name(f"{name.stem}-{number}.png"), number + 1

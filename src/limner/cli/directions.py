@@ -26,7 +26,7 @@ JUDGED = 200
     epilog=examples(
         "limner directions runs/vae --data digits --out found/",
         "limner directions runs/vae --data thick/ --data thin/ --how difference --out ink/",
-        "limner directions runs/gan --by runs/supervised --out found/        labels by another model's critic",
+        "limner directions runs/gan --by runs/supervised --out found/  # labels by another model's critic",
         "limner directions runs/style --how sefa -k 6 --out found/",
         "limner edit runs/vae photo.png --directions found/ --move 9=3 --out nine.png",
     )

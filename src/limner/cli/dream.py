@@ -81,6 +81,8 @@ def dream(
     from limner.likeness import load
 
     likeness = load(model, pick_device(device))
+    if where != "pixels" and "generator" not in likeness.nets:
+        raise UserError(f"{model} has no generator (it has {', '.join(likeness.nets)}); climb in --space pixels")
     wish, rule = build(goal, Goal), rule_of(optimizer, rate)
     told = _told(likeness, label, starts, seed, where)
     within = spaces.space(likeness.scene, where, told)

@@ -40,7 +40,7 @@ STRIP_SIDE, FILM_SIDE = 1024, 256
         "limner edit runs/vae digits -n 4 --to other.png --frames 9 --out between.gif",
         "limner edit runs/faces me.jpg --blend you.jpg --region 16,30,32,20 --tune 200 --out patched/",
         "limner edit runs/style a.png --mix b.png --layers 2- --out mixed.png",
-        "limner edit runs/digits digits -n 8 --as 7 --out sevens.png      the hand of each, writing a 7",
+        "limner edit runs/digits digits -n 8 --as 7 --out sevens.png  # the hand of each, writing a 7",
         "limner edit runs/style --code-seed 3 --move sefa1=-4 --out film.gif",
     )
 )

@@ -27,14 +27,14 @@ Found = list[tuple["Subject", "Scored"]]
 @click.command(
     epilog=examples(
         "limner evaluate runs/demo digits",
-        "limner evaluate runs/demo digits --report report.html      the same with pictures, on one page",
-        "limner evaluate runs/a runs/b other-tool/ photos/ --report report.html      side by side",
-        "limner evaluate runs/demo digits --report report.html --judged judgements.sqlite      and what people said",
+        "limner evaluate runs/demo digits --report report.html  # the same with pictures, on one page",
+        "limner evaluate runs/a runs/b other-tool/ photos/ --report report.html  # side by side",
+        "limner evaluate runs/demo digits --report report.html --judged judgements.sqlite  # and what people said",
         "limner evaluate model.safetensors photos/ -n 2k --fit crop",
-        "limner evaluate runs/demo digits --features random         quick, without training a network",
+        "limner evaluate runs/demo digits --features random  # quick, without training a network",
         "limner evaluate runs/demo digits --features inception.safetensors",
-        "limner evaluate runs/demo digits --metrics FrechetDistance,Coverage      these alone; limner list Metric",
-        "limner evaluate runs/demo digits --metrics all        every score there is; trains networks, takes minutes",
+        "limner evaluate runs/demo digits --metrics FrechetDistance,Coverage  # these alone; limner list Metric",
+        "limner evaluate runs/demo digits --metrics all  # every score there is; trains networks, takes minutes",
         "limner evaluate runs/demo digits --json | jq '.scores[] | {metric, value, floor}'",
     )
 )

@@ -36,7 +36,7 @@ SHOWN = 64
     epilog=examples(
         "limner invert runs/demo photos/ --out codes/",
         "limner invert runs/vae digits -n 100 --starts 8 --steps 500 --out codes/",
-        "limner invert runs/faces photos/ --space w --tune 200 --out codes/      and a model tuned to them",
+        "limner invert runs/faces photos/ --space w --tune 200 --out codes/  # and a model tuned to them",
         'limner invert runs/demo photos/ --distance SSIM --goal "0.001*Prior()" --out codes/',
     )
 )

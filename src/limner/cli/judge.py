@@ -44,10 +44,10 @@ FIXED = ("mode", "exposure", "trials", "seed", "model", "data")
         "limner judge runs/demo digits",
         "limner judge runs/demo digits --mode pair --trials 50 --out pairs.sqlite",
         "limner judge runs/faces photos/ --exposure 250ms",
-        "limner judge runs/faces photos/ --exposure staircase --trials 150     as HYPE_time",
-        "limner judge generated/ photos/ --size 64          pictures of any other program",
-        "limner judge runs/demo digits --share              raters on the local network",
-        "limner judge --results judgements.sqlite           error rate, agreement, tables, a sheet",
+        "limner judge runs/faces photos/ --exposure staircase --trials 150  # as HYPE_time",
+        "limner judge generated/ photos/ --size 64  # pictures of any other program",
+        "limner judge runs/demo digits --share  # raters on the local network",
+        "limner judge --results judgements.sqlite  # error rate, agreement, tables, a sheet",
     )
 )
 @click.argument("model", metavar="[MODEL", required=False)

@@ -23,10 +23,10 @@ RECIPES = "recipes"
     """,
     short_help="Everything that can be chosen, one line each.",
     epilog=examples(
-        "limner list                  everything there is",
-        "limner list Game             the games and their options",
-        "limner list R1               one thing: each option, its default and meaning",
-        "limner list recipes          ready-made settings for limner train --recipe",
+        "limner list  # everything there is",
+        "limner list Game  # the games and their options",
+        "limner list R1  # one thing: each option, its default and meaning",
+        "limner list recipes  # ready-made settings for limner train --recipe",
     ),
 )
 @click.argument("what", required=False, metavar="[KIND|NAME]")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog=examples(
         "limner recognise runs/vae digits",
-        "limner recognise runs/vae digits --out known/                curves.png, predictions.csv, probe.safetensors",
+        "limner recognise runs/vae digits --out known/  # curves.png, predictions.csv, probe.safetensors",
         "limner recognise runs/vae mine/train mine/test --labels 50,500 --draws 10",
         "limner recognise runs/vae known/probe.safetensors --of photos/ --out named.csv",
     )

@@ -36,7 +36,7 @@ MOST_PIECES = 100_000
         "limner restore untrained photo.png --damage 'Mask(\"holes.png\")' --out whole/",
         "limner restore runs/digits digits --damage 'Mask(half=left)' --simulate --most 8 --out sheet.png",
         "limner restore runs/digits numbers/ --damage 'Noise(0.3)' --fit tile --out clean/",
-        "limner restore runs/restorer photos/ --simulate --json --out tried/      damaged first, then compared",
+        "limner restore runs/restorer photos/ --simulate --json --out tried/  # damaged first, then compared",
     )
 )
 @click.argument("model", metavar="MODEL")
@@ -170,6 +170,9 @@ def _solver(
         raise UserError(f"{model} was not trained to restore; say what happened: --damage 'Mask(half=left)'")
     if "translator" in likeness.nets:
         return ByTranslator(likeness.translator(), tile, views), as_operator(chosen)
+    if "generator" not in likeness.nets:
+        has = ", ".join(likeness.nets)
+        raise UserError(f"{model} has no generator to restore with, only {has}; give a restorer, or type {UNTRAINED}")
     return ByClimbing(likeness.scene, **effort), as_operator(chosen)
 
 
@@ -308,7 +311,7 @@ def _written(whole: Whole, case: Case, answer: Any, folder: Path) -> Path:
     if len(answer.samples) > 1:
         write(whole, answer.uncertainty(), path.with_name(f"{path.stem}-uncertainty.png"))
     if case.simulated:
-        write(whole, to_bytes(case.seen)[0], path.with_name(f"{path.stem}-seen.png"))
+        write(whole, case.shown(), path.with_name(f"{path.stem}-seen.png"))
     return path
 
 

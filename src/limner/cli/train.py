@@ -28,9 +28,9 @@ if TYPE_CHECKING:
         "limner train photos/ --out runs/photos --for 8h --until flat",
         "limner train photos.zip --out runs/p --recipe textbook --images 2M --seed 1",
         "limner train photos/ --out runs/p -o objective.game=Hinge -o lr=2e-4 -o batch=128",
-        "limner train --out runs/photos --resume --for 3h      go on, now for 3 hours in all",
+        "limner train --out runs/photos --resume --for 3h  # go on, now for 3 hours in all",
         "limner train photos/ --out runs/p --with my_loss.py -o objective=MyLoss",
-        "limner train photos/ --out runs/p --devices 2         one process a device",
+        "limner train photos/ --out runs/p --devices 2  # one process a device",
         "limner train photos/ --to paintings/ --out runs/p --recipe cyclegan",
     )
 )

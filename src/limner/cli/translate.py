@@ -27,7 +27,7 @@ STEP = 256
     epilog=examples(
         "limner translate runs/zebras horses/ --out zebras/",
         "limner translate runs/zebras zebras/ --back --out horses/",
-        "limner translate runs/zebras horses/ --out sheet.png     each picture above its translation",
+        "limner translate runs/zebras horses/ --out sheet.png  # each picture above its translation",
     )
 )
 @click.argument("model", metavar="MODEL")

@@ -40,7 +40,7 @@ TRIALS = 20
         "limner tune digits --for 1h --out runs/search",
         "limner tune photos/ --size 64 --for 8h --trial 10m --out runs/search",
         "limner tune photos/ --recipe residual -o average=50000 --for 8h --out runs/search",
-        "limner tune digits --for 2h --out runs/search           go on: two hours in all",
+        "limner tune digits --for 2h --out runs/search  # go on: two hours in all",
         "limner train digits --for 1h --out runs/best --with runs/search/tuned.py --recipe tuned",
     )
 )

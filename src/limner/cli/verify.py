@@ -14,9 +14,9 @@ from limner.core.errors import UserError
 
 @click.command(
     epilog=examples(
-        "limner verify --list                        what can be verified",
-        "limner verify --quick --data DATASETS       everything, small: under ten minutes on two cores",
-        "limner verify infogan --data DATASETS       one result as published, over three seeds",
+        "limner verify --list  # what can be verified",
+        "limner verify --quick --data DATASETS  # everything, small: under ten minutes on two cores",
+        "limner verify infogan --data DATASETS  # one result as published, over three seeds",
         "limner verify infogan --seeds 0 --json",
     )
 )

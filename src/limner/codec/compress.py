@@ -1,13 +1,14 @@
 """Pictures → bytes → pictures, through any model with an encoder and a generator.
 
-Networks see one picture at a time, so that neither the bytes of one nor its colours hang on those beside it.
+Networks see one picture at a time, so that neither the bytes of one nor its colours hang on those beside it. Of all
+pictures only codes are kept: tables are chosen once all are known.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,34 @@ class Restored:
     pixels: Bytes
 
 
+@dataclass(frozen=True, eq=False)
+class Unpacked(Sequence[Restored]):
+    """A file's pictures, each painted when it is asked for and not kept.
+
+    names: where they go
+    shapes: height, width and channels of each
+    numbers: the whole numbers, a row for each tile
+    ends: the rows that each picture begins with, and how many there are
+    scheme: what the numbers stand for
+    generator: which paints them
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    numbers: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    scheme: Scheme
+    generator: Generator
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, k: int) -> Restored:  # pyright: ignore[reportIncompatibleMethodOverride]
+        k = range(len(self))[k]
+        tiles = decoded(self.generator, self.scheme.real(self.numbers[self.ends[k] : self.ends[k + 1]]))
+        return Restored(self.names[k], joined(tiles, self.shapes[k], self.generator.image))
+
+
 def compress(
     nets: Nets, pictures: Iterable[Whole], step: float = 1.0, names: bool = True, tick: Tick | None = None
 ) -> Compressed:
@@ -91,17 +120,15 @@ def compress(
     return min(candidates, key=lambda made: len(made.content))
 
 
-def decompress(nets: Nets, content: bytes) -> list[Restored]:
+def decompress(nets: Nets, content: bytes) -> Unpacked:
     """The pictures of a file. Raises UserError when it is of another model, or damaged."""
     parts = container.unpack(content)
     if parts.digest != (own := digest(nets)):
         raise UserError(f"it was made with the model {parts.digest}, and this is {own}; give that model")
-    scheme, image = _scheme_of(parts, nets), generator_of(nets).image
-    counts = [math.prod(tiled(shape, image)) for shape in parts.shapes]
-    tiles = decoded(generator_of(nets), scheme.real(scheme.read(sum(counts), Reader(parts.coded))))
-    names = parts.names or tuple(f"{number:06d}.png" for number in range(len(counts)))
-    rows = zip(names, np.split(tiles, np.cumsum(counts)[:-1]), parts.shapes, strict=True)
-    return [Restored(name, joined(own, shape, image)) for name, own, shape in rows]
+    scheme, generator = _scheme_of(parts, nets), generator_of(nets)
+    ends = np.cumsum([0, *(math.prod(tiled(shape, generator.image)) for shape in parts.shapes)])
+    names = parts.names or tuple(f"{number:06d}.png" for number in range(len(parts.shapes)))
+    return Unpacked(names, parts.shapes, scheme.read(int(ends[-1]), Reader(parts.coded)), ends, scheme, generator)
 
 
 def digest(nets: Nets) -> str:

@@ -74,13 +74,19 @@ class Bytes:
     """Bytes that are read from the front."""
 
     def __init__(self, content: bytes) -> None:
-        self.rest = content
+        self._content, self._at = content, 0
+
+    @property
+    def rest(self) -> bytes:
+        """What was not read yet."""
+        return self._content[self._at :]
 
     def number(self) -> int:
         """The next varint."""
         value = shift = 0
         while True:
-            byte, self.rest = self.rest[0], self.rest[1:]
+            byte = self._content[self._at]
+            self._at += 1
             value |= (byte & 127) << shift
             shift += 7
             if byte < 128:
@@ -89,8 +95,8 @@ class Bytes:
     def string(self) -> bytes:
         """The next bytes that have their length before them."""
         size = self.number()
-        taken, self.rest = self.rest[:size], self.rest[size:]
-        return taken
+        self._at += size
+        return self._content[self._at - size : self._at]
 
 
 def varint(value: int) -> bytes:
@@ -111,4 +117,5 @@ def unpack_rows(content: bytes, count: int) -> list[NDArray[np.int64]]:
     read = Bytes(zlib.decompress(content[1:]) if content[0] else content[1:])
     sizes = [read.number() for _ in range(count)]
     ends = np.cumsum([0, *sizes]) * 2
-    return [np.frombuffer(read.rest[a:b], "<i2").astype(np.int64) for a, b in pairwise(ends)]
+    rest = read.rest
+    return [np.frombuffer(rest[a:b], "<i2").astype(np.int64) for a, b in pairwise(ends)]

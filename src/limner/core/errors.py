@@ -15,7 +15,7 @@ class UserError(Exception):
 
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """No such thing: names the nearest known name first, then the others, as many as one line holds."""
-    names = sorted(known)
+    names = sorted(filter(None, known))
     near = get_close_matches(given, names, n=1, cutoff=0.5) or [
         name for name in names if name.lower().startswith(given.lower()) and given
     ][:1]

@@ -41,7 +41,7 @@ class Scene:
         """z → x. Raises UserError when the model has none."""
         net = self.nets.get("generator")
         if not isinstance(net, Generator):
-            raise UserError(f"this model has no generator (it has {', '.join(self.nets)}); climb in --space pixels")
+            raise UserError(f"this model has no generator (it has {', '.join(self.nets)}); take one that has")
         return net
 
     @property

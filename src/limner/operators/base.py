@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from limner.core.errors import UserError
 from limner.core.spec import build, register
@@ -85,6 +86,10 @@ class Operator:
 
     def kept(self, like: Pictures) -> Keep:
         """(1, 1, h, w): 1 where `guess` shows the very pixels of the picture, 0 elsewhere."""
+        return torch.zeros(1, 1, *like.shape[2:], dtype=like.dtype, device=like.device)
+
+    def missing(self, like: Pictures) -> Keep:
+        """(1, 1, h, w): 1 where nothing was measured of the picture, and `guess` makes something up; 0 elsewhere."""
         return torch.zeros(1, 1, *like.shape[2:], dtype=like.dtype, device=like.device)
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
@@ -164,6 +169,13 @@ class Composed(Operator):
         if between.shape[2:] != like.shape[2:]:
             return super().kept(like)
         return self.inner.kept(like) * self.outer.kept(between)
+
+    def missing(self, like: Pictures) -> Keep:
+        """Of either, the outer one's enlarged where the inner one reduces."""
+        early, between = self.inner.missing(like), self.inner.measure(like.detach())
+        if between.dim() < 4:  # of numbers that are no picture none is missing anywhere
+            return early
+        return torch.maximum(early, interpolate(self.outer.missing(between), list(like.shape[2:])))
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         return self.inner.shape(*self.outer.shape(height, width))

@@ -59,6 +59,9 @@ class Mask(Operator):
             missing = missing | (torch.rand(height, width, generator=rng) < known(self.random))
         return (~missing).to(like)[None, None]
 
+    def missing(self, like: Pictures) -> Keep:
+        return 1 - self.kept(like)
+
     def drawn(self, rng: torch.Generator) -> Mask:
         seed = int(torch.randint(2**31, (), generator=rng, device=rng.device))
         return replace(super().drawn(rng), seed=seed)

@@ -26,7 +26,7 @@ def draw_curves(scores: Sequence[Score], path: Path) -> Path:
             line = sorted((s for s in scores if (s.probe, s.features) == (kind, name)), key=lambda s: s.labels)
             rival = name.startswith(("raw", "PCA"))
             # a little apart, or intervals hide each other
-            at = [s.labels * 1.04 ** (number - len(names) / 2) for s in line]
+            at = [s.labels * 1.04 ** (number - (len(names) - 1) / 2) for s in line]
             reach = [[100 * abs(s.mean - s.interval[end]) for s in line] for end in (0, 1)]
             style = {"linestyle": "--" if rival else "-", "marker": "o", "markersize": 3.5, "capsize": 2.5}
             axis.errorbar(at, [100 * s.mean for s in line], reach, label=name, linewidth=1.4, **style)

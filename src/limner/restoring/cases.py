@@ -17,11 +17,14 @@ from limner.core.rng import generator
 from limner.core.spec import build
 from limner.distances.base import Distance
 from limner.models.base import Pictures
-from limner.operators.base import Measured, Operator
+from limner.operators.base import Keep, Measured, Operator
 
 Tick = Callable[[float], None]
 """Told the share of the work that is done, 0 to 1."""
 Bytes = UInt8[np.ndarray, "h w c"]
+BOARD = 150, 70
+"""The greys of what is missing."""
+KINDS = {1: "grey", 3: "in colour"}
 WHITE = 1.0
 """Standard deviation, in the [-1, 1] range, that is drawn white in a picture of uncertainty."""
 
@@ -43,6 +46,7 @@ class Case:
     seed: of what is drawn at random in restoring
     number: the picture's own, which that depends on too
     name: of the picture
+    missing: 1 where nothing was measured, (1, 1, h, w); None for nowhere
     """
 
     y: Measured
@@ -53,6 +57,14 @@ class Case:
     seed: int = 0
     number: int = 0
     name: str = ""
+    missing: Keep | None = None
+
+    def shown(self) -> UInt8[np.ndarray, "h w c"]:
+        """What was seen, to look at: a checkerboard where nothing was, as grey may be what was measured."""
+        seen = to_bytes(self.seen)[0]
+        if self.missing is None:
+            return seen
+        return np.where(self.missing[0, 0].cpu().numpy()[:, :, None] > 0.5, _board(*seen.shape[:2]), seen)
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,8 @@ class Answer:
     def row(self, case: Case) -> UInt8[np.ndarray, "n h w c"]:
         """For a sheet: what was seen, the answers, the uncertainty, the truth."""
         channels = self.samples.shape[1]
-        parts = [to_bytes(case.seen.expand(-1, channels, -1, -1)), to_bytes(self.samples)]
+        seen = case.shown()
+        parts = [np.broadcast_to(seen, (*seen.shape[:2], channels))[None], to_bytes(self.samples)]
         parts += [np.repeat(self.uncertainty()[None], channels, 3)] if len(self.samples) > 1 else []
         parts += [to_bytes(case.truth)] if case.truth is not None else []
         return np.concatenate(parts)
@@ -122,7 +135,7 @@ def damaged(pixels: Bytes, operator: Operator, seed: int = 0, number: int = 0, n
     rng = generator(seed, number, "damage")
     operator = operator.drawn(rng)
     y = operator(x, rng)
-    return Case(y, operator.guess(y, x), operator, x, True, seed, number, name)
+    return Case(y, operator.guess(y, x), operator, x, True, seed, number, name, operator.missing(x))
 
 
 def given(
@@ -147,10 +160,26 @@ def given(
         if operator.measure(like).shape[1] != y.shape[1]:
             # a colour picture for a grey restorer, or the other way round
             like = torch.zeros(1, y.shape[1], height, width)
-    if operator.measure(like).shape != y.shape:
-        shapes = ["×".join(map(str, reversed(t.shape[1:]))) for t in (operator.measure(like), y)]
-        raise UserError(f"this damage of that picture would give {shapes[0]} numbers, not {shapes[1]}")
-    return Case(y, operator.guess(y, like), operator, None if truth is None else like, False, seed, number, name)
+    if (measured := operator.measure(like)).shape != y.shape:
+        raise UserError(_misfit(measured, y, "the whole picture" if truth is not None else "what this damage leaves"))
+    known, missing = None if truth is None else like, operator.missing(like)
+    return Case(y, operator.guess(y, like), operator, known, False, seed, number, name, missing)
+
+
+def _board(height: int, width: int) -> UInt8[np.ndarray, "h w 1"]:
+    """Two greys in turn, as transparency is drawn; the squares of a large picture are large enough to be seen."""
+    side = max(2, min(height, width) // 32)
+    odd = (np.arange(height)[:, None] // side + np.arange(width) // side) % 2
+    return np.where(odd, *BOARD).astype(np.uint8)[:, :, None]
+
+
+def _misfit(measured: Measured, y: Pictures, what: str) -> str:
+    """Why a picture cannot be what a damage left, and what to do."""
+    if measured.dim() == 4 and measured.shape[2:] == y.shape[2:]:
+        given, wanted = (KINDS.get(t.shape[1], f"of {t.shape[1]} channels") for t in (y, measured))
+        return f"it is {given} and {what} is {wanted}; save it {wanted} too, or name another --damage"
+    shapes = ["×".join(map(str, reversed(t.shape[1:]))) for t in (measured, y)]
+    return f"this damage would leave {shapes[0]} numbers, not {shapes[1]}; name the --damage that was done to it"
 
 
 def compared(x: Pictures, y: Pictures) -> dict[str, float]:

@@ -63,11 +63,14 @@ class ByClimbing:
 
     def check(self, case: Case) -> None:
         """Raises UserError for a picture of another shape than the generator's."""
-        image = self.scene.generator.image
+        image, channels = self.scene.generator.image, case.seen.shape[1]
+        if case.seen.shape[2:] == (image.height, image.width) and {channels, image.channels} == {1, 3}:
+            given, own = ("in colour", "grey") if channels == 3 else ("grey", "in colour")
+            raise UserError(f"{case.name}: is {given} and this model is {own}; give --fit crop, which makes it {own}")
         if case.seen.shape[1:] != (image.channels, image.height, image.width):
             given = "×".join(map(str, case.seen.shape[2:]))
             raise UserError(
-                f"{case.name}: is {given} with {case.seen.shape[1]} channels, and this model makes {image}; "
+                f"{case.name}: is {given} with {channels} channels, and this model makes {image}; "
                 "give --fit crop, pad or tile"
             )
 

@@ -37,8 +37,10 @@ class Pieces:
         seen = _together(fitted, [case.seen for case in self.cases])
         known = [case.truth for case in self.cases if case.truth is not None]
         truth = _together(fitted, known) if known else None
+        holes = [2 * case.missing - 1 for case in self.cases if case.missing is not None]
+        missing = (_together(fitted, holes) + 1) / 2 if holes else None
         samples = _together(fitted, [answer.samples for answer in answers])
-        return replace(first, seen=seen, truth=truth), Answer(samples)
+        return replace(first, seen=seen, truth=truth, missing=missing), Answer(samples)
 
 
 def _together(fitted: Fitted, parts: Sequence[Float[Tensor, "k c _ _"]]) -> Float[Tensor, "k c high wide"]:
