@@ -1,13 +1,14 @@
 """Restoring beside the classical methods, on the same measurements: PSNR and SSIM of 8-bit pictures.
 
     python benchmarks/restore.py denoise --for 15m
-    python benchmarks/restore.py denoise enlarge fill --images 60k
+    python benchmarks/restore.py denoise enlarge fill --images 60k [--on flowers]
     python benchmarks/restore.py digits --model runs/vae --pictures 100
 
 Restorers are trained on the training flowers, in grey, by the recipe `restorer` for so long or so many images (squares
 of 48 pixels); nothing of Kodak is seen before the end. A rival's parameter is the one that does best on flowers of the
 test split. The photographs are Kodak24 in grey at full size, for `fill` their middle 256×256 (biharmonic takes minutes
-for more). `digits` is MNIST's test split with a half missing, restored by climbing in a generator's codes.
+for more); or flowers of the test split, others than those. `digits` is MNIST's test split with a half missing,
+restored by climbing in a generator's codes.
 Rivals need: pip install 'limner[rivals]'. Data: ../shared/data, or --data FOLDER.
 """
 
@@ -157,8 +158,12 @@ def photographs(name: str, arguments: argparse.Namespace) -> None:
     folder = Path(arguments.model) if arguments.model else restorer(name, task, arguments)
     torch.set_num_threads(1)
     side = arguments.side or task.side
-    tests = pictures(data / "kodak24", "train", task.damage, arguments.pictures, side, arguments.seed)
     tuning = pictures(flowers, "test", task.damage, task.tuned_on, 0, arguments.seed + 1)
+    if arguments.on == "flowers":
+        others = pictures(flowers, "test", task.damage, arguments.pictures + task.tuned_on, 0, arguments.seed)
+        tests = [case for case in others if case.name not in {known.name for known in tuning}][: arguments.pictures]
+    else:
+        tests = pictures(data / "kodak24", "train", task.damage, arguments.pictures, side, arguments.seed)
     rows: list[tuple[str, ...]] = []
     made: list[tuple[float, list[torch.Tensor]]] = []
     for rival, (method, values) in task.rivals.items():
@@ -173,13 +178,15 @@ def photographs(name: str, arguments: argparse.Namespace) -> None:
         solve = ByTranslator(likeness.translator(), views=views)
         told, restored = score(lambda c: solve([c])[0].samples, tests)  # noqa: B023
         rows.append((f"restorer ({about}), --views {views}", "", *(f"{v:.3f}" for v in told)))
-    print(f"\n{task.damage} on {len(tests)} Kodak pictures in grey, {f'{side}×{side}' if side else 'full size'}\n")
+    where = f"{arguments.on} pictures in grey, {f'{side}×{side}' if side and arguments.on == 'kodak' else 'full size'}"
+    print(f"\n{task.damage} on {len(tests)} {where}\n")
     print("| method | tuned to | PSNR dB | SSIM | s a picture |\n| --- | --- | --- | --- | --- |")
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     classical = max(made, key=lambda one: one[0])[1]
     lines = ([c.seen for c in tests], classical, restored, [c.truth for c in tests if c.truth is not None])
     shown = [middle(x, c) for line in lines for x, c in zip(line[:4], tests[:4], strict=True)]
-    save_png(grid(np.concatenate(shown), min(4, len(tests))), Path(arguments.work) / f"{name}.png")
+    sheet = Path(arguments.work) / f"{name}{'' if arguments.on == 'kodak' else '-' + arguments.on}.png"
+    save_png(grid(np.concatenate(shown), min(4, len(tests))), sheet)
 
 
 def middle(x: torch.Tensor, case: Case, side: int = 160) -> np.ndarray:
@@ -243,6 +250,7 @@ def main() -> None:
     parser.add_argument("--images", type=lambda t: COUNT.convert(t, None, None), default=60_000, help="to train on")
     parser.add_argument("--for", dest="time", default="", help="train for so long instead, for example 15m")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--on", choices=["kodak", "flowers"], default="kodak", help="photographs to test on")
     parser.add_argument("--pictures", type=int, default=24, help="to test on")
     parser.add_argument("--side", type=int, default=0, help="middle part of each photograph that is used")
     parser.add_argument("--model", default="", help="a run that is there already, for one task")

@@ -19,6 +19,7 @@ from limner.operators.base import Composed, Operator, Unknown, as_operator
 from limner.operators.blur import Blur
 from limner.operators.colour import Grey
 from limner.operators.jpeg import Jpeg
+from limner.operators.lowlight import GAMMA, LowLight
 from limner.operators.mask import Mask
 from limner.operators.noise import Noise
 from limner.operators.projection import Project
@@ -32,6 +33,7 @@ KINDS: dict[str, Any] = {
     "Blur": [Blur(0.4), Blur(1.5), Blur(motion=5, angle=30.0), Blur(Unknown(0.5, 1.0))],
     "Noise": [Noise(), Noise(0.1, "poisson"), Noise(0.1, "salt-and-pepper")],
     "Grey": [Grey()],
+    "LowLight": [LowLight(), LowLight(1.0), LowLight(Unknown(0.05, 0.5))],
     "Project": [Project(1), Project(7), Project(40, seed=3)],
     "Jpeg": [Jpeg(), Jpeg(75)],
     "Quantise": [Quantise(), Quantise(2)],
@@ -63,10 +65,22 @@ def test_the_adjoint_is_the_transpose(operator: Operator) -> None:
         y = torch.randn(seen.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         back = operator.adjoint(y, x)
         assert back.shape == x.shape
-        # the Jacobian of what is straight through is the identity
-        left = (seen * y).sum() if operator.linear else (x * y).sum()
+        # the Jacobian of what is straight through is the identity; of what is affine, its linear part
+        straight = isinstance(operator, (Jpeg, Quantise))
+        left = (x * y).sum() if straight else ((seen - operator.measure(torch.zeros_like(x))) * y).sum()
         scale = (seen.norm() * y.norm() + 1).item()
         assert abs(left.item() - (x * back).sum().item()) <= 1e-12 * scale
+
+
+@pytest.mark.parametrize("light", [0.03, 0.5, 1.0])
+def test_low_light_is_less_light(light: float) -> None:
+    """In light, which a picture's numbers are the 2.2th root of, everything is dimmed alike; alpha stays."""
+    for x in drawn(20):
+        y = LowLight(light).measure(x)
+        colours = x.shape[1] - (x.shape[1] in (2, 4))
+        before, after = (((t[:, :colours] + 1) / 2) ** GAMMA for t in (x, y))
+        torch.testing.assert_close(after, light * before)
+        assert torch.equal(y[:, colours:], x[:, colours:])
 
 
 @pytest.mark.parametrize("operator", [p for p in EVERY if p.values[0].linear])
@@ -136,6 +150,8 @@ def test_text_is_what_was_meant(text: str, meant: Operator) -> None:
         ("Noise(Unknown(2, 1))", "smaller number comes first"),
         ("Downsample(0)", "whole number"),
         ("Quantise(1)", "2 levels"),
+        ("LowLight(0)", "share of the light"),
+        ("LowLight(1.5)", "share of the light"),
         ("Project(0)", "1 or more"),
         ("__import__('os') @ Blur", "no Operator"),
         ("Blur @ lambda: 1", "no Operator"),
