@@ -25,7 +25,7 @@ class Journal:
         path = folder / "events.jsonl"
         self.history = read(path)
         cut_short = path.exists() and not (b"\n" + path.read_bytes()).endswith(b"\n")
-        self._file = path.open("a")
+        self._file = path.open("a", encoding="utf-8")
         self._file.write("\n" if cut_short else "")
         self._last = 0.0
         self._board = _tensorboard(folder)
@@ -96,7 +96,7 @@ class Board:
 def read(path: Path) -> list[dict[str, Any]]:
     """The lines of a journal; what was cut short or damaged is left out."""
     lines: list[dict[str, Any]] = []
-    for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
+    for text in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
         try:
             line = json.loads(text)
         except ValueError:

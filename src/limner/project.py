@@ -119,7 +119,7 @@ class Project:
         if not path.exists():
             raise UserError(f"{folder} holds no run: there is no {SETTINGS} in it; leave out --resume to begin one")
         try:
-            said: dict[str, Any] = json.loads(path.read_text())
+            said: dict[str, Any] = json.loads(path.read_text("utf-8"))
             budget = Budget(**said.pop("budget"))
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
             settings = Settings(**values, budget=budget)
@@ -292,7 +292,7 @@ class Project:
 
     def _read(self, pointer: str) -> str:
         path = self.folder / pointer
-        return path.read_text().strip() if path.exists() else ""
+        return path.read_text("utf-8").strip() if path.exists() else ""
 
     def _checkpoints(self) -> list[Path]:
         """From old to new."""

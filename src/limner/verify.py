@@ -131,7 +131,7 @@ def _notes(proved: list[Proved]) -> list[str]:
 
 def _read(path: Path) -> Proved | None:
     try:
-        said = json.loads(path.read_text())
+        said = json.loads(path.read_text("utf-8"))
         rows = tuple(Row(**row | {"ours": tuple(row["ours"])}) for row in said.pop("rows"))
         return Proved(**said | {"rows": rows, "seeds": tuple(said["seeds"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -169,7 +169,7 @@ def _write(
     save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, folder / "codes.safetensors", said)
     rows = [x, answer.made] + ([tuned[1]] if tuned else [])
     written = [folder / "codes.safetensors", _sheet([r[:SHOWN] for r in rows], folder / "sheet.png")]
-    with (folder / "errors.csv").open("w", newline="") as file:
+    with (folder / "errors.csv").open("w", newline="", encoding="utf-8") as file:
         table_ = csv.writer(file)
         table_.writerow(["picture", "error", "floor", "median_of_starts", "worst_of_starts", "reached"])
         worst, middle = answer.others.amax(1), answer.others.median(1).values

@@ -37,10 +37,10 @@ def save_state(folder: Path, tree: dict[str, Any]) -> Path:
         tensors: dict[str, Tensor] = {}
         plain = _take_tensors(tree, "", tensors)
         _save_tensors(tensors, temporary / "state.safetensors")
-        (temporary / "state.json").write_text(json.dumps(plain))
+        (temporary / "state.json").write_text(json.dumps(plain), "utf-8")
         files = sorted(temporary.iterdir())
         digests = {p.name: bytes_digest(p.read_bytes()) for p in files}
-        (temporary / MANIFEST).write_text(json.dumps(digests, indent=1))
+        (temporary / MANIFEST).write_text(json.dumps(digests, indent=1), "utf-8")
         for path in [*files, temporary / MANIFEST, temporary]:
             sync(path)
         if folder.exists():
@@ -64,7 +64,7 @@ def remove(folder: Path) -> None:
 def load_state(folder: Path) -> dict[str, Any]:
     """Read a folder that `save_state` wrote. Raises UserError naming the file that is damaged."""
     try:
-        digests: dict[str, str] = json.loads((folder / MANIFEST).read_text())
+        digests: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))
         # Read once and kept: a mapped file that another process cuts short would end this one.
         content = {name: (folder / name).read_bytes() for name in ("state.json", "state.safetensors")}
         for name, read in content.items():
@@ -122,7 +122,7 @@ def bytes_digest(content: bytes) -> str:
 def write_text(path: Path, text: str) -> Path:
     """Write a text file, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, "utf-8")
     return path
 
 

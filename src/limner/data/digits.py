@@ -28,5 +28,5 @@ class Digits:
             mosaic = np.asarray(picture)
         rows, columns = mosaic.shape[0] // SIDE, mosaic.shape[1] // SIDE
         pixels = mosaic.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 1)
-        labels = np.array([int(numeral) for numeral in (FOLDER / f"{split}.txt").read_text().strip()], np.int64)
+        labels = np.array([int(numeral) for numeral in (FOLDER / f"{split}.txt").read_text("utf-8").strip()], np.int64)
         return Collection(Stack(pixels, Levels()), labels, tuple("0123456789"))

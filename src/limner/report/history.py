@@ -61,7 +61,7 @@ class History:
         losses = _curves(lines, "Progress", "losses", clock)
         last = max(lines, key=lambda line: line["nimg"], default={"nimg": 0})["nimg"]
         best = folder / "best"
-        said = best.read_text().strip() if best.exists() else ""
+        said = best.read_text("utf-8").strip() if best.exists() else ""
         return cls(
             {name: _smooth(curve) for name, curve in losses.items()},
             _with_errors(_curves(lines, "Scores", "values", clock), lines),
