@@ -14,7 +14,13 @@ from limner.models.spectral import Spectral
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.scoring import distance, features
 
-ATTENTION = ("generator=AttentiveGenerator", "generator.inner.width=64", "critic=AttentiveCritic")
+ATTENTION = (
+    "generator=AttentiveGenerator",
+    "generator.inner=LightGenerator(width=32, widest=256)",
+    "critic=AttentiveCritic",
+    "critic.inner=LightCritic(width=32, widest=256, features=256)",
+)
+"""Around the default's own networks."""
 ABLATION: dict[str, tuple[str, tuple[str, ...]]] = {
     "Relativistic, R1, R2 (the default)": ("default", ()),
     "the same with self-attention": ("default", ATTENTION),
