@@ -26,17 +26,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import read, work
 from torch import Tensor, nn
 
 from limner.alarms import ill, worried
 from limner.core.events import Alarm, Event, Scores
 from limner.core.health import Health
 from limner.core.pace import Pace
+from limner.core.shares import wilson
 from limner.core.spec import build, register
 from limner.data.batches import Batches
 from limner.data.gather import gather
 from limner.data.images import Images
-from limner.metrics.neighbours import wilson
 from limner.monitor import monitor
 from limner.objectives.base import Penalty, Scene
 from limner.objectives.penalties import squared_slope
@@ -208,23 +209,6 @@ def listen(events: Iterator[Event]) -> dict[str, Any]:
     return {"alarms": alarms, "last": round(scores[-1] / scores[0], 4), "ended": ended}
 
 
-def work(seeds: range, names: list[str], rescues: int | None, rows: Path) -> Iterator[dict[str, Any]]:
-    """Do what is missing, and append each line at once."""
-    there = {(row["case"], row["seed"], row["rescues"]) for row in read(rows)}
-    for seed in seeds:
-        for name in names:
-            if (name, seed, rescues) not in there:
-                row = trial(name, seed, rescues)
-                with rows.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
-                yield row
-
-
-def read(rows: Path) -> list[dict[str, Any]]:
-    """What was done so far."""
-    return [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
-
-
 def share(good: int, n: int) -> str:
     """`38 of 40, 95.0% (83.5% … 98.6%)`."""
     if not n:
@@ -270,7 +254,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     Pace.took = lambda *_: 0.0
-    for row in work(range(given.first, given.first + given.seeds), given.only, given.rescues, given.rows):
+    seeds = range(given.first, given.first + given.seeds)
+    tasks = ((name, seed, given.rescues) for seed in seeds for name in given.only)
+    for row in work(given.rows, ("case", "seed", "rescues"), tasks, trial):
         print(json.dumps(row), flush=True)
     rows = read(given.rows)
     print(summary(rows) if rows else "no rows yet: give --seeds 6")

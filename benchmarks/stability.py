@@ -20,22 +20,23 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rows import read, work
 from torch import Tensor
 
 from limner.core.pixels import Image, to_float
 from limner.core.rng import generator
+from limner.core.shares import wilson
 from limner.core.spec import Spec, build, spec
 from limner.data.batches import Batches
 from limner.data.gather import gather
 from limner.metrics.fixed import RandomFeatures
 from limner.metrics.frechet import FrechetDistance
-from limner.metrics.neighbours import wilson
 from limner.objectives.base import generator_of
 from limner.proofs.mixtures import GAMMA, LATENT, MIXTURES, follow
 from limner.train import Budget, GaveUp, Run, State, train
@@ -165,24 +166,6 @@ def attempt(problem: str, name: str, trial: int) -> dict[str, Any]:
     return row | told | found | {"cpu seconds": seconds}
 
 
-def read(rows: Path) -> list[dict[str, Any]]:
-    """What was done so far."""
-    return [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
-
-
-def work(problems: list[str], names: list[str], trials: range, rows: Path) -> Iterator[dict[str, Any]]:
-    """Do what is missing, all contestants of a trial in turn, and append each line at once."""
-    there = {(row["problem"], row["contestant"], row["trial"]) for row in read(rows)}
-    for trial in trials:
-        for problem in problems:
-            for name in names:
-                if (problem, name, trial) not in there:
-                    row = attempt(problem, name, trial)
-                    with rows.open("a") as file:
-                        file.write(json.dumps(row) + "\n")
-                    yield row
-
-
 def summary(rows: list[dict[str, Any]]) -> str:
     """Converged of tried with Wilson's 95 % interval, for each problem and over all."""
     head = "| contestant | problem | converged | share, 95 % interval | CPU minutes |"
@@ -239,7 +222,9 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for row in work(given.problems, given.only, range(given.first, given.first + given.trials), given.rows):
+    trials = range(given.first, given.first + given.trials)
+    tasks = ((problem, name, trial) for trial in trials for problem in given.problems for name in given.only)
+    for row in work(given.rows, ("problem", "contestant", "trial"), tasks, attempt):
         print(json.dumps(row), flush=True)
     rows = read(given.rows)
     print(summary(rows) if rows else "no rows yet: name a problem")
