@@ -65,3 +65,15 @@ def test_a_run_whose_networks_do_not_fit_leaves_no_folder(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="needs a JointCritic"):
         Project.create(tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_another_network_takes_over_picture_classes_and_code_of_the_one_in_its_place() -> None:
+    facts = Facts(IMAGE, 100, 3, "cpu")
+    nets = plan("bigan", facts, ("critic=PlainJointCritic", "generator=PlainGenerator(width=8)"))["nets"]
+    assert nets["critic"]["is"] == "PlainJointCritic" and nets["critic"]["classes"] == 0
+    assert nets["critic"]["latent"] == nets["generator"]["latent"] == {"is": "Gaussian", "dim": 50}
+    assert nets["generator"]["width"] == 8 and nets["generator"]["image"] == nets["critic"]["image"]
+    chosen = plan("bigan", facts, ("generator=PlainGenerator(latent=Gaussian(7))",))
+    assert chosen["nets"]["generator"]["latent"]["dim"] == 7
+    with pytest.raises(UserError, match=r"generator.image takes a Image, not 3"):
+        plan("bigan", facts, ("generator=PlainGenerator(3)",))

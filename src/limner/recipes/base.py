@@ -15,8 +15,8 @@ import torch
 
 from limner.core.errors import UserError, unknown
 from limner.core.pixels import Image
-from limner.core.spec import Spec, catalog, check, override, spec
-from limner.models.base import kind_of
+from limner.core.spec import Spec, catalog, check, check_name, options, override, spec
+from limner.models.base import Model, kind_of
 from limner.train import Run
 
 
@@ -75,24 +75,35 @@ def plan(name: str, facts: Facts, assignments: tuple[str, ...] = ()) -> Spec:
         raise unknown("recipe", name, known)
     run = check(known[name](facts), Run)
     for assignment in assignments:
-        for whole in _spelled_out(assignment, run, facts):
+        swapped = _with_another_net(assignment, run, facts)
+        if swapped is not None:
+            run = check(swapped, Run)
+            continue
+        for whole in _spelled_out(assignment, run):
             run = override(run, whole, Run)
     return run
 
 
-def _spelled_out(assignment: str, run: Spec, facts: Facts) -> list[str]:
-    path, _, value = (part.strip() for part in assignment.partition("="))
-    kind = kind_of(path.split(".")[0])
-    if kind and "." not in path and value.isidentifier() and value in catalog(kind):
-        # it takes over from the net in its place, which may see another shape than the data's
-        data: Spec = {"image": spec(facts.image), "classes": facts.classes}
-        before: Spec = run["nets"].get(path, data)
-        before = before if "image" in before else data
-        channels, height, width = (before["image"][side] for side in ("channels", "height", "width"))
-        told = f"image=Image({channels}, {height}, {width})"
-        told += f", classes={before['classes']}" if "classes" in before else ""
-        return [f"nets.{path}={value}({told})"]
-    if kind:
+def _with_another_net(assignment: str, run: Spec, facts: Facts) -> Spec | None:
+    """The run after `role=Network` or `role=Network(option=value, …)`; None when the assignment is something else.
+
+    It takes over what says how it fits in: picture, classes and code of the net in its place, else of the data.
+    """
+    role, _, value = (part.strip() for part in assignment.partition("="))
+    role = role.removeprefix("nets.")
+    given = check_name(value) if kind_of(role) and "." not in role else {}
+    name = given.get("is")
+    if not isinstance(name, str) or name not in catalog(Model) or "*" in given:
+        return None
+    known = {"image": spec(facts.image), "classes": facts.classes} | run["nets"].get(role, {})
+    asked = {option.name for option in options(catalog(Model)[name])}
+    fits = {fact: known[fact] for fact in ("image", "classes", "latent") if fact in known and fact in asked}
+    return run | {"nets": run["nets"] | {role: fits | given}}
+
+
+def _spelled_out(assignment: str, run: Spec) -> list[str]:
+    path = assignment.partition("=")[0].strip()
+    if kind_of(path.split(".")[0]):
         return [f"nets.{assignment}"]
     if path.partition(".")[0] == "damage":
         return [f"objective.{assignment}"]
