@@ -228,3 +228,7 @@ def test_affine_turns_moves_scales_and_mirrors() -> None:
         torch.testing.assert_close(moved, torch.stack([-2.1 * u[3], 10 - 4.1 * u[2]]), atol=0.3, rtol=0)
         mirrored = middle(Affine(turn=0.0, shift=0.0, scale=0.0, mirror=True)(x, moment(1, seed=seed)))
         torch.testing.assert_close(mirrored[1], 10 * u[4].sign(), atol=0.3, rtol=0)
+        low = x.roll((5, -10), (2, 3))  # five pixels below the middle
+        step = 0.4 * (moment(1, seed=seed).uniform(6)[0, 5] * 2 - 1)
+        slanted = middle(Affine(turn=0.0, shift=0.0, scale=0.0, slant=0.4)(low, moment(1, seed=seed)))
+        torch.testing.assert_close(slanted, torch.stack([u.new_tensor(5.0), -5 * step]), atol=0.3, rtol=0)

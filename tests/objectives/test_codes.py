@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from limner.augments.affine import Affine
 from limner.core.errors import UserError
 from limner.core.latent import Categorical, Gaussian, Latent, Mixed, Uniform
 from limner.core.moment import Moment
@@ -25,7 +26,7 @@ from limner.models.plain import PlainCritic, PlainEncoder, PlainGenerator
 from limner.objectives.aae import AAE
 from limner.objectives.base import Game, Objective
 from limner.objectives.bigan import BiGAN
-from limner.objectives.infogan import InfoGAN
+from limner.objectives.infogan import InfoGAN, unsorted
 from limner.train import Run, check
 
 IMAGE, N = Image(1, 4, 4), 6
@@ -98,6 +99,42 @@ def test_a_code_that_is_plain_to_see_is_found_to_the_last_nat() -> None:
     assert max(seen) <= math.log(3) + 1e-5 and seen[-1] > 0.95 * math.log(3) > seen[0]
 
 
+def test_being_sorted_has_the_value_and_the_slope_of_the_whole_batch() -> None:
+    logits = torch.randn(2, 40, 5, generator=generator(4), dtype=torch.float64).requires_grad_()
+    logp, moved = logits.log_softmax(2)
+    ours = unsorted(logp, moved, 7.0).mean()
+    p, mean = logp.exp(), logp.exp().mean(0)
+    alike = sum(p[i, k].detach() * moved[i, k] for i in range(40) for k in range(5)) / 40
+    sure, even = (p * logp).sum(1).mean(), -(mean * mean.log()).sum()
+    whole = -alike - 0.1 * (7.0 * even + sure)
+    torch.testing.assert_close(ours, whole)
+    slopes = [torch.autograd.grad(loss, logits, retain_graph=True)[0] for loss in (ours, whole)]
+    torch.testing.assert_close(*slopes, msg="H(c) with the mean held fixed has its own slope")
+
+
+def test_kinds_of_pictures_are_found_without_labels_or_a_generator_that_helps() -> None:
+    """Bars that stand and bars that lie, anywhere: two categories, learned from real pictures alone."""
+    image, latent = Image(1, 8, 8), Categorical(2)
+    place, lies = torch.randint(1, 7, (200,), generator=generator(1)), torch.arange(200) % 2
+    x = torch.full((200, 1, 8, 8), -1.0)
+    x[torch.arange(200), 0, :, place] = 1.0
+    x = torch.where(lies.view(-1, 1, 1, 1) == 1, x.transpose(2, 3), x)
+    torch.manual_seed(0)
+    encoder, critic = LightEncoder(image, latent, width=8), PlainCritic(image, width=8)
+    players = nn.ModuleDict({"generator": PlainGenerator(image, latent, width=8), "encoder": encoder, "critic": critic})
+    objective = InfoGAN(weights=(0.0,), sorting=1.0, even=10.0, kin=Affine(turn=5.0, shift=0.3, scale=0.0))
+    optimizer = torch.optim.Adam(players["encoder"].parameters(), 3e-3)
+    for step in range(200):
+        at = Moment(0, 0.5, generator(0, step), 200)
+        terms = objective.loss("generator", players, Batch(x, None), at)
+        optimizer.zero_grad()
+        terms["unsorted"].mean().backward()
+        optimizer.step()
+    found = players["encoder"](x).mean.argmax(1)
+    right = float((found == lies).double().mean())
+    assert max(right, 1 - right) > 0.95
+
+
 def test_bigan_makes_the_critics_loss_small_with_its_pairs_exchanged() -> None:
     latent = Gaussian(5)
     players = nets(latent, critic=PlainJointCritic(IMAGE, latent, width=16))
@@ -112,6 +149,22 @@ def test_bigan_makes_the_critics_loss_small_with_its_pairs_exchanged() -> None:
         judged = objective.loss("critic", players, batch(), moment(1, kept=kept))
         torch.testing.assert_close(judged["game"], game().critic(real, fake), msg=name)
         assert not kept, "pairs are made once a step"
+
+
+def test_bigans_encoder_reads_generated_pictures_and_moves_nothing_else() -> None:
+    latent = Gaussian(5)
+    players = nets(latent, critic=PlainJointCritic(IMAGE, latent, width=16))
+    terms = BiGAN(regress=3.0).loss("generator", players, batch(), moment())
+    z = latent.sample(N, generator(0))
+    found = players["encoder"](players["generator"](z)).mean
+    error = torch.stack(
+        [3 * sum((a - b) ** 2 for a, b in zip(*row, strict=True)) / 5 for row in zip(found, z, strict=True)]
+    )
+    torch.testing.assert_close(terms["misread"], error)
+    terms["misread"].sum().backward()
+    assert all(p.grad is None for role in ("generator", "critic") for p in players[role].parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in players["encoder"].parameters())
+    assert "misread" not in BiGAN().loss("generator", players, batch(), moment())
 
 
 def test_aae_is_reconstruction_and_the_game_on_codes() -> None:

@@ -98,9 +98,7 @@ class JointCritic(Model):
 
     def forward(self, both: Float[Tensor, "n k"], label: Labels | None = None) -> Float[Tensor, " n"]:
         """Logits of what `pair` made; one tensor, so that a penalty on slopes sees image and code."""
-        pixels, z = both.split([self.image.size, self.latent.dim], dim=1)
-        x = pixels.view(-1, self.image.channels, self.image.height, self.image.width)
-        return self.head(self.features(x.contiguous(memory_format=torch.channels_last), z), label)
+        return self.head(self.features(*apart(both, self.image)), label)
 
     def features(self, x: Pictures, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """What the last layer reads."""
@@ -110,6 +108,13 @@ class JointCritic(Model):
 def pair(x: Pictures, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
     """Pictures and their codes as one row of numbers each, for a joint critic."""
     return torch.cat([x.flatten(1), z], 1)
+
+
+def apart(both: Float[Tensor, "n k"], image: Image) -> tuple[Pictures, Float[Tensor, "n d"]]:
+    """What `pair` put together: pictures of this shape, and their codes."""
+    pixels, z = both.split([image.size, both.shape[1] - image.size], dim=1)
+    x = pixels.view(-1, image.channels, image.height, image.width)
+    return x.contiguous(memory_format=torch.channels_last), z
 
 
 class CodeCritic(Model):

@@ -1,4 +1,7 @@
-"""Generator and encoder against one critic of pairs: where it cannot tell (x, E(x)) from (G(z), z), E inverts G."""
+"""Generator and encoder against one critic of pairs: where it cannot tell (x, E(x)) from (G(z), z), E inverts G.
+
+The encoder may learn besides from generated pictures, whose code is known; of real ones no error is ever taken.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.core.moment import Moment
+from limner.core.schedule import Schedule
 from limner.core.spec import register
-from limner.models.base import JointCritic, Model, pair
+from limner.models.base import JointCritic, Model, apart, pair
 from limner.objectives.base import Examples, encoder_of, generator_of, insist_on_one_latent
 from limner.objectives.gan import GAN
 
@@ -24,9 +28,12 @@ class BiGAN(GAN):
     game: the adversarial loss
     penalties: further terms of the critic's turn
     code: `mean` for a code that follows from the picture (BiGAN), `sample` for one drawn from the posterior (ALI)
+    regress: weight of what the encoder learns by reading generated pictures, as the critic sees them, a number or a
+        curve; 0 for the paper's BiGAN
     """
 
     code: Literal["mean", "sample"] = "mean"
+    regress: Schedule = 0.0
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
     kinds: ClassVar[dict[str, type[Model]]] = {"critic": JointCritic}
 
@@ -34,7 +41,10 @@ class BiGAN(GAN):
         """The critic's own loss with the two kinds of pair exchanged (Donahue et al. 2017, section 3)."""
         critic, (real, fake) = nets["critic"], self.pairs(nets, batch, at)
         at.kept["real"], at.kept["fake"] = real.detach(), fake.detach()
-        return {"game": self.game.critic(critic(fake, batch.label), critic(real, batch.label))}
+        terms = {"game": self.game.critic(critic(fake, batch.label), critic(real, batch.label))}
+        if weight := at(self.regress):
+            terms["misread"] = weight * misread(nets, fake.detach(), batch)
+        return terms
 
     def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The critic's side of the game, and the penalties."""
@@ -53,3 +63,9 @@ class BiGAN(GAN):
 
     def check(self, nets: Mapping[str, Model]) -> None:
         insist_on_one_latent("BiGAN", nets)
+
+
+def misread(nets: nn.ModuleDict, fake: Float[Tensor, "n k"], batch: Examples) -> Float[Tensor, " n"]:
+    """Mean squared error of codes read from pictures that were made of known ones (Donahue et al. 2017, section 4)."""
+    x, z = apart(fake, generator_of(nets).image)
+    return (encoder_of(nets)(x, batch.label).mean - z).square().mean(1)

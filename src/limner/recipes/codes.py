@@ -15,8 +15,9 @@ READ = "Categorical(10, 10.0), Uniform(2)"
 def infogan(facts: Facts) -> Spec:
     """One category in ten and two continuous codes, found without labels, beside 16 numbers of free noise.
 
-    Set as many categories as you expect with `-o encoder.latent=…` and `-o generator.latent=…`. What a category
-    means depends on the seed; a short run sorts by stroke as much as by digit (docs/systems/infogan.md).
+    Categories are learned from real pictures too: all are used, and a picture turned, moved, scaled or slanted a
+    little keeps its own. `-o objective.sorting=0` is the paper's InfoGAN, which sorts by stroke as much as by digit.
+    Set as many categories as you expect with `-o encoder.latent=…` and `-o generator.latent=…`.
     """
     run = check(default(facts), Run)
     narrow = {"width": 32, "classes": 0}
@@ -25,21 +26,34 @@ def infogan(facts: Facts) -> Spec:
         "encoder": facts.net("LightEncoder", latent=f"Mixed([{READ}])", **narrow),
         "critic": facts.net("LightCritic", **narrow),
     }
-    objective = {"is": "InfoGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]}
-    return run | {"objective": objective, "nets": nets, "augment": None}
+    objective = {
+        "is": "InfoGAN",
+        "game": "Relativistic",
+        "penalties": ["R1(1.0)", "R2(1.0)"],
+        "sorting": 1.0,
+        # at first no category may be given up; later a batch need not hold as many of each
+        "even": {"is": "Ramp", "start": 20.0, "end": 2.0, "begin": 0.3, "finish": 0.6},
+    }
+    return run | {"objective": objective, "nets": nets, "augment": None, "batch": 128}
 
 
 @recipe
 def bigan(facts: Facts) -> Spec:
-    """Finds the code of a picture by playing against a critic of pairs; no reconstruction error is ever taken."""
+    """Finds the code of a picture by playing against a critic of pairs; no error of a reconstruction is ever taken.
+
+    The encoder learns besides from generated pictures, whose code is known, a little turned, moved, scaled and
+    slanted; `-o objective.regress=0 -o augment=none` is the paper's BiGAN.
+    """
     latent, narrow = "Gaussian(50)", {"width": 32, "classes": 0}
     nets = {
         "generator": facts.net("LightGenerator", latent=latent, **narrow),
         "encoder": facts.net("LightEncoder", latent=latent, **narrow),
         "critic": facts.net("LightJointCritic", latent=latent, **narrow),
     }
-    objective = {"is": "BiGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]}
-    return check(default(facts), Run) | {"objective": objective, "nets": nets, "augment": None}
+    objective = {"is": "BiGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"], "regress": 10.0}
+    augment = {"is": "Affine", "turn": 10.0, "shift": 0.05, "scale": 0.1, "slant": 0.2}
+    run = check(default(facts), Run)
+    return run | {"objective": objective, "nets": nets, "augment": augment, "batch": 64}
 
 
 @recipe
