@@ -13,10 +13,15 @@ from torch.nn import functional as F
 from limner.core.latent import Gaussian
 from limner.core.pixels import Image
 from limner.core.spec import build
+from limner.data.batches import Batches
+from limner.data.images import Images
 from limner.likeness import Likeness, load
 from limner.models.base import Generator
 from limner.models.layers import Conv, Up
 from limner.models.style import Modulated, StyleGenerator
+from limner.objectives.base import generator_of
+from limner.recipes.base import Facts, plan
+from limner.train import Budget, Run, State, train
 
 IMAGE = Image(3, 32, 32)
 
@@ -142,6 +147,20 @@ def test_options_build_and_learn(entry: str, blocks: int) -> None:
     z = net.latent.sample(3, torch.Generator().manual_seed(0))
     net(z).square().mean().backward()
     assert [n for n, p in net.named_parameters() if p.grad is None] == []
+
+
+def test_the_recipe_does_not_begin_by_driving_colours_to_black_and_white() -> None:
+    """Four steps at 64 px: at five times the rate, two pixels in three are beyond ±0.95, and stay there."""
+    coarse = np.random.default_rng(0).integers(0, 256, (32, 4, 4, 3), dtype=np.uint8)
+    images = Images(coarse.repeat(16, 1).repeat(16, 2), None, (), "squares", "squares")
+    run = build(plan("style", Facts(images.image, 32, 0, "cpu"), ("batch=2", "augment=none")), Run)
+    state = State(run, torch.device("cpu"))
+    list(train(state, run, Batches(images, 2, 0), until=Budget(images=8)))
+    net = generator_of(state.nets).eval()
+    with torch.no_grad():
+        pictures = net(net.latent.sample(16, torch.Generator().manual_seed(1)))
+    share = (pictures.abs() > 0.95).float().mean()
+    assert share < 0.3, share
 
 
 @pytest.mark.slow
