@@ -12,13 +12,14 @@ import torch
 from limner.core.errors import UserError
 from limner.core.events import Progress
 from limner.core.latent import Gaussian, Sparse
+from limner.core.moment import Moment
 from limner.core.pixels import Image
 from limner.core.schedule import Ramp
 from limner.core.spec import build, catalog
 from limner.data.batches import Batches
 from limner.models.base import Encoder
 from limner.models.plain import PlainEncoder, PlainGenerator
-from limner.models.sparse import SparseEncoder, SparseGenerator, activity
+from limner.models.sparse import SparseEncoder, SparseGenerator, activity, fragments
 from limner.models.sparsity import (
     AbsoluteCodes,
     BatchTopK,
@@ -30,6 +31,7 @@ from limner.models.sparsity import (
     WinnerTakeAll,
     nats,
 )
+from limner.objectives.base import Examples
 from limner.objectives.sparse import SparseAutoencoder
 from limner.recipes.base import Facts, plan
 from limner.train import Budget, Run, State, train
@@ -179,6 +181,49 @@ def test_activity_against_a_loop() -> None:
     assert seen.dead == pytest.approx(sum((column == 0).all().item() for column in code.T) / 24)
     error = ((generator(code) - x) ** 2).sum() / ((x - x.mean(0)) ** 2).sum()
     assert seen.explained == pytest.approx(1 - error.item(), abs=1e-5) and seen.images == 40
+
+
+def test_fragments_are_pieces_of_pictures_seen_through_a_window() -> None:
+    x = torch.rand(5, 2, 7, 14, generator=torch.Generator().manual_seed(2))
+    x[:, :, :, :7] = -1.0
+    places = torch.tensor([[0.0, 1.0], [0.5, 0.5], [1.0, 0.9], [0.2, 1.0], [0.6, 0.7], [0.5, 1.0], [0.5, 0.0]])
+    spare = torch.eye(7, 2 * 7 * 14)
+    for j, atom in enumerate(fragments(x, 1.5, places, spare).view(-1, 2, 7, 14)[:6]):
+        by_hand = torch.zeros(2, 7, 14)
+        for row in range(7):
+            for column in range(14):
+                far = (row - 1 - 5 * places[j, 0]) ** 2 + (column - 2 - 10 * places[j, 1]) ** 2
+                by_hand[:, row, column] = (x[j % 5] - x.mean(0))[:, row, column] * math.exp(-far / (2 * 1.5**2))
+        torch.testing.assert_close(atom, by_hand / by_hand.norm(), rtol=1e-3, atol=1e-4)
+    # where pictures do not differ
+    torch.testing.assert_close(fragments(x[:1], 1.5, places, spare), spare)
+
+
+def test_both_roles_begin_at_the_same_fragments_and_at_the_ground() -> None:
+    nets = {
+        "encoder": SparseEncoder(IMAGE, Sparse(24, 3), TopK(3), ground=-1.0),
+        "generator": SparseGenerator(IMAGE, Sparse(24, 3)),
+    }
+    run = sparse_run(nets=nets, objective=SparseAutoencoder(fragments=1.0))
+    state, x = State(run, torch.device("cpu")), pictures()
+    at = Moment(0, 0.0, torch.Generator().manual_seed(0), 16)
+    run.objective.loss("both", state.nets, Examples(x, None), at)
+    assert torch.equal(state.nets["encoder"].weight, state.nets["generator"].weight)
+    places = torch.rand(24, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(state.nets["generator"].weight.data, fragments(x, 1.0, places, torch.zeros(24, 64)))
+    assert (state.nets["encoder"].middle == -1).all()
+    torch.testing.assert_close(state.nets["generator"].middle.data, x.mean(0).flatten())
+
+
+def test_fragments_are_refused_beside_a_trunk() -> None:
+    trunk = PlainEncoder(IMAGE, Gaussian(4))
+    nets = {
+        "encoder": SparseEncoder(IMAGE, Sparse(24, 3), TopK(3), trunk=trunk),
+        "generator": SparseGenerator(IMAGE, Sparse(24, 3)),
+    }
+    SparseAutoencoder().check(nets)
+    with pytest.raises(UserError, match=r"objective\.fragments=0"):
+        SparseAutoencoder(fragments=3.0).check(nets)
 
 
 def planted_source(run: Run, seed: int = 0) -> Batches:

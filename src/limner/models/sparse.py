@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -45,6 +45,7 @@ class SparseEncoder(Encoder):
     classes: how many labels it is told, 0 for none
     trunk: an encoder whose body is read instead of the pixels, none for the pixels
     window: images after which a code that never was active counts as dead
+    ground: level that what it reads is measured from, such as -1 for strokes on black; none for the middle of a batch
     """
 
     silent: Tensor
@@ -60,11 +61,12 @@ class SparseEncoder(Encoder):
         classes: int = 0,
         trunk: Encoder | None = None,
         window: int = 10_000,
+        ground: float | None = None,
     ) -> None:
         super().__init__()
         sparsity.check(latent.dim)
         self.image, self.latent, self.classes = image, latent, classes
-        self.sparsity, self.window = sparsity, window
+        self.sparsity, self.window, self.ground = sparsity, window, ground
         self.body = nn.Flatten() if trunk is None else trunk.body
         features = image.size if trunk is None else trunk.head.features
         self.weight = nn.Parameter(atoms(latent.dim, features))
@@ -90,8 +92,8 @@ class SparseEncoder(Encoder):
 
     @torch.no_grad()
     def centre(self, x: Pictures) -> None:
-        """Measure what it reads from the middle of these pictures (Gao et al. 2024, appendix A.1)."""
-        middle = self.body(x).mean(0)
+        """Measure what it reads from its ground, or the middle of these pictures (Gao et al. 2024, appendix A.1)."""
+        middle = self.body(x).mean(0) if self.ground is None else torch.full_like(self.middle, self.ground)
         parallel.average([middle])
         self.middle.copy_(middle)
 
@@ -159,6 +161,11 @@ class SparseGenerator(Generator):
         self.middle.copy_(middle)
 
     @torch.no_grad()
+    def begin(self, x: Pictures, width: float, places: Float[Tensor, "d 2"]) -> None:
+        """Begin with atoms that are fragments of these pictures, alike in all processes."""
+        self.weight.copy_(fragments(parallel.gather(x), width, places, self.weight))
+
+    @torch.no_grad()
     def project(self) -> None:
         """Put the weights back to length 1, so that steps keep their angle."""
         self.weight.copy_(self.dictionary)
@@ -168,6 +175,25 @@ def atoms(count: int, size: int) -> Float[Tensor, "count size"]:
     """Random directions of length 1: the same for every network made under one seed, so that roles begin tied."""
     drawn = rng.generator(torch.initial_seed(), 0, f"atoms {count} {size}")
     return F.normalize(torch.randn(count, size, generator=drawn), dim=1)
+
+
+def fragments(
+    x: Pictures, width: float, places: Float[Tensor, "m 2"], spare: Float[Tensor, "m p"]
+) -> Float[Tensor, "m p"]:
+    """Pieces of pictures less their mean, of length 1, in pixels: piece j is of picture j modulo n.
+
+    It is seen through a Gaussian window with a standard deviation of `width` pixels about `places[j]`, two numbers from
+    0 to 1 which span the middle five sevenths of the picture. Where pictures do not differ it is `spare[j]`.
+    """
+    sides = zip(x.shape[-2:], places.T, strict=True)
+    down, across = (bell(torch.arange(side, device=x.device), side * (1 + 5 * at) / 7, width) for side, at in sides)
+    pieces = (x - x.mean(0))[torch.arange(len(places)) % len(x)] * (down[:, :, None] * across[:, None])[:, None]
+    return F.normalize(pieces.flatten(1) + 1e-6 * spare, dim=1)
+
+
+def bell(pixel: Int[Tensor, " s"], centre: Float[Tensor, " m"], width: float) -> Float[Tensor, "m s"]:
+    """Gaussians of height 1 along a side."""
+    return (-((pixel - centre[:, None]) ** 2) / (2 * width**2)).exp()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.spec import register
 from limner.distances.base import Distance
@@ -32,11 +33,14 @@ class SparseAutoencoder(Objective):
     distance: between a picture and its reconstruction
     auxiliary: weight of the loss that lets dead codes explain what the others left (Gao et al. 2024, appendix A.2)
     helpers: most dead codes that take part in it for one picture
+    fragments: width in pixels of windows through which pieces of the first batch are cut that atoms begin as, as a
+        standard deviation; 0 for atoms that begin at random
     """
 
     distance: Distance = Squared()
     auxiliary: float = 1 / 32
     helpers: int = 64
+    fragments: float = 0.0
     players: ClassVar[dict[str, tuple[str, ...]]] = {"both": ("encoder", "generator")}
     sampled: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type[Model]]] = {"encoder": SparseEncoder, "generator": SparseGenerator}
@@ -44,8 +48,7 @@ class SparseAutoencoder(Objective):
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> Terms:
         encoder, generator = sparse_encoder_of(nets), dictionary_of(nets)
         if at.nimg == 0:
-            encoder.centre(batch.x)
-            generator.centre(batch.x)
+            self.begin(encoder, generator, batch.x, at)
         h = encoder.before(batch.x, batch.label)
         code = encoder.code(h, at.progress)
         made = generator(code, batch.label)
@@ -55,6 +58,15 @@ class SparseAutoencoder(Objective):
         at.notes["active"] = encoder.active(code)
         encoder.count(code, at.total)
         return terms
+
+    def begin(self, encoder: SparseEncoder, generator: SparseGenerator, x: Pictures, at: Moment) -> None:
+        """Set both roles on the first batch."""
+        encoder.centre(x)
+        generator.centre(x)
+        if self.fragments:
+            places = torch.rand(generator.latent.dim, 2, generator=at.rng, device=at.rng.device)
+            generator.begin(x, self.fragments, places)
+            encoder.weight.data.copy_(generator.weight.data)
 
     def left_to_the_dead(
         self, encoder: SparseEncoder, generator: SparseGenerator, h: Float[Tensor, "n m"], error: Pictures
@@ -68,6 +80,11 @@ class SparseAutoencoder(Objective):
 
     def check(self, nets: Mapping[str, Model]) -> None:
         insist_on_one_latent("SparseAutoencoder", nets)
+        encoder = nets["encoder"]
+        if self.fragments and isinstance(encoder, SparseEncoder) and not isinstance(encoder.body, nn.Flatten):
+            raise UserError(
+                "fragments are of pixels, and the encoder's trunk reads features; use objective.fragments=0"
+            )
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         dictionary_of(nets).project()
