@@ -16,7 +16,7 @@ from limner.core.moment import Moment
 from limner.core.pixels import Image
 from limner.core.schedule import Ramp
 from limner.core.spec import build, catalog
-from limner.data.batches import Batches
+from limner.data.batches import Batch, Batches
 from limner.models.base import Encoder
 from limner.models.plain import PlainEncoder, PlainGenerator
 from limner.models.sparse import SparseEncoder, SparseGenerator, activity, fragments
@@ -31,7 +31,6 @@ from limner.models.sparsity import (
     WinnerTakeAll,
     nats,
 )
-from limner.objectives.base import Examples
 from limner.objectives.sparse import SparseAutoencoder
 from limner.recipes.base import Facts, plan
 from limner.train import Budget, Run, State, train
@@ -207,7 +206,7 @@ def test_both_roles_begin_at_the_same_fragments_and_at_the_ground() -> None:
     run = sparse_run(nets=nets, objective=SparseAutoencoder(fragments=1.0))
     state, x = State(run, torch.device("cpu")), pictures()
     at = Moment(0, 0.0, torch.Generator().manual_seed(0), 16)
-    run.objective.loss("both", state.nets, Examples(x, None), at)
+    run.objective.loss("both", state.nets, Batch(x, None), at)
     assert torch.equal(state.nets["encoder"].weight, state.nets["generator"].weight)
     places = torch.rand(24, 2, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(state.nets["generator"].weight.data, fragments(x, 1.0, places, torch.zeros(24, 64)))
