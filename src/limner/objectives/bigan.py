@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.augments.affine import Affine
+from limner.augments.base import Augment
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
@@ -28,12 +30,13 @@ class BiGAN(GAN):
     game: the adversarial loss
     penalties: further terms of the critic's turn
     code: `mean` for a code that follows from the picture (BiGAN), `sample` for one drawn from the posterior (ALI)
-    regress: weight of what the encoder learns by reading generated pictures, as the critic sees them, a number or a
-        curve; 0 for the paper's BiGAN
+    regress: weight of what the encoder learns by reading generated pictures, a number or a curve; 0 for the paper's
+    kin: a change of those pictures that leaves their code what it is
     """
 
     code: Literal["mean", "sample"] = "mean"
     regress: Schedule = 0.0
+    kin: Augment = Affine(turn=10.0, shift=0.05, scale=0.1, slant=0.2)
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
     kinds: ClassVar[dict[str, type[Model]]] = {"critic": JointCritic}
 
@@ -43,7 +46,7 @@ class BiGAN(GAN):
         at.kept["real"], at.kept["fake"] = real.detach(), fake.detach()
         terms = {"game": self.game.critic(critic(fake, batch.label), critic(real, batch.label))}
         if weight := at(self.regress):
-            terms["misread"] = weight * misread(nets, fake.detach(), batch)
+            terms["misread"] = weight * self.misread(nets, fake.detach(), batch, at)
         return terms
 
     def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
@@ -61,11 +64,12 @@ class BiGAN(GAN):
         found = q.mean if self.code == "mean" else q.sample(at.normal(z.shape[1]))
         return pair(at.seen(batch.x), found), pair(at.seen(generator(z, batch.label)), z)
 
+    def misread(
+        self, nets: nn.ModuleDict, fake: Float[Tensor, "n k"], batch: Examples, at: Moment
+    ) -> Float[Tensor, " n"]:
+        """Mean squared error of codes read from pictures made of known ones (Donahue et al. 2017, section 4)."""
+        x, z = apart(fake, generator_of(nets).image)
+        return (encoder_of(nets)(self.kin(x, at), batch.label).mean - z).square().mean(1)
+
     def check(self, nets: Mapping[str, Model]) -> None:
         insist_on_one_latent("BiGAN", nets)
-
-
-def misread(nets: nn.ModuleDict, fake: Float[Tensor, "n k"], batch: Examples) -> Float[Tensor, " n"]:
-    """Mean squared error of codes read from pictures that were made of known ones (Donahue et al. 2017, section 4)."""
-    x, z = apart(fake, generator_of(nets).image)
-    return (encoder_of(nets)(x, batch.label).mean - z).square().mean(1)
