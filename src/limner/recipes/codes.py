@@ -50,7 +50,7 @@ def bigan(facts: Facts) -> Spec:
         "encoder": facts.net("LightEncoder", latent=latent, **narrow),
         "critic": facts.net("LightJointCritic", latent=latent, **narrow),
     }
-    objective = {"is": "BiGAN", "game": "Relativistic", "penalties": ["R1(10.0)", "R2(10.0)"], "regress": 10.0}
+    objective = {"is": "BiGAN", "game": "Relativistic", "penalties": ["R1(30.0)", "R2(30.0)"], "regress": 10.0}
     falling = {"is": "Cosine", "start": 1e-3, "end": 5e-5, "begin": 0.2}
     adam = {"is": "Adam", "lr": falling, "beta1": 0.0, "beta2": 0.99}
     players = {turn: {"is": "Player", "optimizer": adam} for turn in ("generator", "critic")}
