@@ -13,6 +13,10 @@ class UserError(Exception):
     """A mistake in a path, an option or a file. Programs print its one line and exit with 2."""
 
 
+class Missing(UserError):
+    """Data, weights or a package that this machine lacks: what needs them can be left out."""
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """No such thing: names the nearest known name first, then the others, as many as one line holds."""
     names = sorted(filter(None, known))

@@ -74,7 +74,7 @@ def look(lenet: LeNet5, pixels: Bytes) -> tuple[Tensor, NDArray[np.int64]]:
 
 
 def reader(bench: Bench) -> LeNet5:
-    """The classifier of MNIST in the data folder. Raises UserError when it is not there."""
+    """The classifier of MNIST in the data folder. Raises Missing when it is not there."""
     network = WeightsFile(str(bench.shared / WEIGHTS)).network
     assert isinstance(network, LeNet5)
     return network
