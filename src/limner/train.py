@@ -204,7 +204,7 @@ def check(run: Run) -> None:
     """Raise UserError unless the networks are those that the objective moves, and labels can be shown as asked."""
     if run.labelled is not None and not 0 < run.labelled < 1:
         raise UserError(f"labelled={run.labelled} is not a share of the images shown; use -o labelled=0.5")
-    for name, least, advice in (("patience", 1, "5, or none to go on"), ("pictures", 2, "1000, or none for all")):
+    for name, least, advice in (("batch", 1, "64"), ("patience", 1, "5, or none to go on"), ("pictures", 2, "1000, or none for all")):
         if (given := getattr(run, name)) is not None and given < least:
             raise UserError(f"{name}={given} is too few; use -o {name}={advice}")
     if run.rescues < 0:
@@ -228,6 +228,13 @@ def check(run: Run) -> None:
     for turn in run.players:
         if turn not in run.objective.players:
             raise UserError(f"players.{turn}: objective {name} has the turns {', '.join(run.objective.players)}")
+        try:
+            run.player(turn).optimizer.make([torch.zeros(1, requires_grad=True)])
+        except ValueError as error:
+            raise UserError(f"players.{turn}.optimizer: {str(error).lower()}; see limner list Optimizer") from error
+    for penalty in getattr(run.objective, "penalties", ()):
+        for net in (run.nets[role] for role in needed if role.startswith("critic")):
+            penalty.check(net)
 
 
 class GaveUp(ArithmeticError):

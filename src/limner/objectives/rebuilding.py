@@ -41,12 +41,13 @@ class SelfReconstruction(Penalty):
     weight: Schedule = 1.0
     distance: Distance = Absolute()
 
+    def check(self, critic: nn.Module) -> None:
+        if not isinstance(critic, Rebuilding):
+            name = type(critic).__name__
+            raise UserError(f"SelfReconstruction needs a critic that can rebuild, which {name} cannot: -o critic=SmallCritic")
+
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        if not isinstance(scene.critic, Rebuilding):
-            raise UserError(
-                f"SelfReconstruction needs a critic that can rebuild, which {type(scene.critic).__name__} cannot: "
-                "-o critic=SmallCritic"
-            )
+        assert isinstance(scene.critic, Rebuilding)
         # What the critic is shown, augmented or not: it can only rebuild what it sees.
         pairs = scene.critic.rebuild(scene.real.detach(), scene.at.uniform(2) < 0.5)
         total = sum((self.distance(rebuilt, true) for rebuilt, true in pairs[1:]), self.distance(*pairs[0]))
