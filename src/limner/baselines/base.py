@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from limner.core.errors import UserError
+from limner.core.errors import Missing, UserError
 from limner.core.pixels import Image
 from limner.data.images import Images
 from limner.models.base import Model

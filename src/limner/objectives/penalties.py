@@ -81,7 +81,9 @@ class WeightClip(Penalty):
 
     def __post_init__(self) -> None:
         if not self.limit > 0:
-            raise UserError(f"WeightClip(limit={self.limit}): a critic needs weights; give a limit above 0, such as 0.01")
+            raise UserError(
+                f"WeightClip(limit={self.limit}): a critic needs weights; give a limit above 0, such as 0.01"
+            )
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
         return torch.zeros_like(scene.real_logits)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from limner.core.errors import UserError
 from limner.core.schedule import Schedule
@@ -44,7 +44,9 @@ class SelfReconstruction(Penalty):
     def check(self, critic: nn.Module) -> None:
         if not isinstance(critic, Rebuilding):
             name = type(critic).__name__
-            raise UserError(f"SelfReconstruction needs a critic that can rebuild, which {name} cannot: -o critic=SmallCritic")
+            raise UserError(
+                f"SelfReconstruction needs a critic that can rebuild, which {name} cannot: -o critic=SmallCritic"
+            )
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
         assert isinstance(scene.critic, Rebuilding)
