@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from limner.data.images import Images
     from limner.project import Project
 
+
 @click.command(
     epilog=examples(
         "limner train digits --out runs/digits --for 2m",
