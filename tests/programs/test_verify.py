@@ -91,8 +91,9 @@ def test_what_was_kept_untrained_fails_aloud(tmp_path: Path, capsys: pytest.Capt
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "exakt", "--out", str(tmp_path)]) == 2
     assert "did you mean exact" in capsys.readouterr().err
-    assert run(["verify", "exact", "--seeds", "a", "--out", str(tmp_path)]) == 2
-    assert "--seeds a" in capsys.readouterr().err
+    for wrong in ("a", "-1", "0,,1"):
+        assert run(["verify", "exact", "--seeds", wrong, "--out", str(tmp_path)]) == 2
+        assert f"--seeds {wrong}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

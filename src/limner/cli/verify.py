@@ -84,6 +84,9 @@ def _say(one: object, as_json: bool) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UserError(f"--seeds {text}: give whole numbers with commas, such as 0,1,2") from error
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = (-1,)
+    if min(numbers) < 0:
+        raise UserError(f"--seeds {text}: give whole numbers from 0 with commas, such as 0,1,2")
+    return numbers
