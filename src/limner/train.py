@@ -206,7 +206,8 @@ def check(run: Run) -> None:
         raise UserError(f"labelled={run.labelled} is not a share of the images shown; use -o labelled=0.5")
     for name, least, advice in (("batch", 1, "64"), ("seed", 0, "0"), ("average", 0, "20000"),
                                 ("patience", 1, "5, or none to go on"), ("rescues", 0, "3, or 0 for never"),
-                                ("pictures", 2, "1000, or none for all"), ("labels", 1, "100, or none for all")):  # fmt: skip
+                                ("labels", 1, "100, or none for all"), ("pictures", 2, "1000, or none for all"),
+                                ):  # fmt: skip
         if (given := getattr(run, name)) is not None and given < least:
             raise UserError(f"{name}={given} is too little; use -o {name}={advice}")
     needed = run.objective.roles()
