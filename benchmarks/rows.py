@@ -15,9 +15,7 @@ def read(rows: Path) -> list[Row]:
     return [json.loads(line) for line in rows.read_text("utf-8").splitlines()] if rows.exists() else []
 
 
-def work(
-    rows: Path, keys: tuple[str, ...], tasks: Iterable[tuple[Any, ...]], do: Callable[..., Row]
-) -> Iterator[Row]:
+def work(rows: Path, keys: tuple[str, ...], tasks: Iterable[tuple[Any, ...]], do: Callable[..., Row]) -> Iterator[Row]:
     """Do the tasks that are missing, and append each line at once; `keys` are the fields that hold a row's task."""
     there = {tuple(row[key] for key in keys) for row in read(rows)}
     for task in tasks:

@@ -127,9 +127,12 @@ class Likeness:
             if name not in self.names:
                 raise unknown("label", name, self.names)
             try:
-                drawn[:, self.names.index(name)] = float(value)
+                number = float(value)
             except ValueError:
-                raise UserError(f"label {said!r}: give a number from 0 to 1, for example {name}=1") from None
+                number = np.nan
+            if not 0 <= number <= 1:
+                raise UserError(f"label {said!r}: give a number from 0 to 1, for example {name}=1")
+            drawn[:, self.names.index(name)] = number
         return drawn
 
     @torch.no_grad()

@@ -1,12 +1,12 @@
 """A run folder: what was asked, what happened, what can be resumed, and the model that came of it.
 
-    run.json            everything that decides the training
-    events.jsonl        what happened, a line each
-    previews/NIMG.png   the same codes at each look;  preview.png is the newest
-    curve.png           losses and scores over images
-    checkpoints/NIMG/   states to resume from: the newest two, and the best
-    latest, best        the names of those checkpoints
-    model.safetensors   the averaged weights with the best held-out score
+run.json            everything that decides the training
+events.jsonl        what happened, a line each
+previews/NIMG.png   the same codes at each look;  preview.png is the newest
+curve.png           losses and scores over images
+checkpoints/NIMG/   states to resume from: the newest two, and the best
+latest, best        the names of those checkpoints
+model.safetensors   the averaged weights with the best held-out score
 """
 
 from __future__ import annotations

@@ -204,13 +204,12 @@ def check(run: Run) -> None:
     """Raise UserError unless the networks are those that the objective moves, and labels can be shown as asked."""
     if run.labelled is not None and not 0 < run.labelled < 1:
         raise UserError(f"labelled={run.labelled} is not a share of the images shown; use -o labelled=0.5")
-    for name, least, advice in (("patience", 1, "5, or none to go on"), ("pictures", 2, "1000, or none for all")):
+    for name, least, advice in (("batch", 1, "64"), ("seed", 0, "0"), ("average", 0, "20000"),
+                                ("patience", 1, "5, or none to go on"), ("rescues", 0, "3, or 0 for never"),
+                                ("labels", 1, "100, or none for all"), ("pictures", 2, "1000, or none for all"),
+                                ):  # fmt: skip
         if (given := getattr(run, name)) is not None and given < least:
-            raise UserError(f"{name}={given} is too few; use -o {name}={advice}")
-    if run.rescues < 0:
-        raise UserError(f"rescues={run.rescues} is no number of times; use -o rescues=3, or 0 for never")
-    if run.labels is not None and run.labels < 1:
-        raise UserError(f"labels={run.labels} leaves nothing to learn from; use -o labels=100, or none for all")
+            raise UserError(f"{name}={given} is too little; use -o {name}={advice}")
     needed = run.objective.roles()
     name = type(run.objective).__name__
     for role in needed:
@@ -228,6 +227,13 @@ def check(run: Run) -> None:
     for turn in run.players:
         if turn not in run.objective.players:
             raise UserError(f"players.{turn}: objective {name} has the turns {', '.join(run.objective.players)}")
+        try:
+            run.player(turn).optimizer.make([torch.zeros(1, requires_grad=True)])
+        except ValueError as error:
+            raise UserError(f"players.{turn}.optimizer: {str(error).lower()}; see limner list Optimizer") from error
+    for penalty in getattr(run.objective, "penalties", ()):
+        for net in (run.nets[role] for role in needed if role.startswith("critic")):
+            penalty.check(net)
 
 
 class GaveUp(ArithmeticError):

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 import limner
-from limner.core.errors import UserError, unknown
+from limner.core.errors import Missing, UserError, unknown
 from limner.core.store import write_text
 from limner.proofs.base import Bench, Row, proofs
 
@@ -39,18 +39,26 @@ class Proved:
     date: str
     version: str = limner.__version__
     skipped: str = ""
-    """Why it was not run."""
+    """Why it was not run, or not to the end: what this machine lacks."""
+    failed: str = ""
+    """Why it came to nothing: rows are those before that."""
 
     @property
     def met(self) -> bool:
-        """Whether no row missed its target."""
-        return all(row.met is not False for row in self.rows)
+        """Whether it came to an end, and no row missed its target."""
+        return not self.failed and all(row.met is not False for row in self.rows)
+
+    @property
+    def why(self) -> str:
+        """Why there are no rows, or not all, in words; nothing where there are all."""
+        return f"failed: {self.failed}" if self.failed else f"skipped: {self.skipped}" if self.skipped else ""
 
 
 def verify(names: Sequence[str], bench: Bench, out: Path) -> Iterator[Proved]:
     """Each proof in turn, all of them where none is named; one that is done in `out` is read and not rerun.
 
-    A proof whose data are not there is skipped with the reason. Raises UserError for an unknown name.
+    A proof whose data are not there is skipped with the reason; one that cannot be measured, such as a training that
+    gave up, has failed, and is tried again the next time. Raises UserError for an unknown name.
     """
     known = proofs()
     for name in names:
@@ -60,16 +68,16 @@ def verify(names: Sequence[str], bench: Bench, out: Path) -> Iterator[Proved]:
     for name in names or known:
         kept = out / f"{name}.json"
         done = _read(kept)
-        if done and not done.skipped and _same(done, bench):
+        if done and not (done.skipped or done.failed) and _same(done, bench):
             yield done
             continue
-        start, reason, rows = time.monotonic(), "", tuple[Row, ...]()
+        start, rows, why = time.monotonic(), list[Row](), dict[str, str]()
         try:
-            rows = tuple(known[name](bench))
+            rows.extend(known[name](bench))
         except UserError as error:
-            reason = str(error)
-        done = Proved(name, rows, bench.seeds, bench.quick, round(time.monotonic() - start, 1), _machine(),
-                      time.strftime("%Y-%m-%d"), skipped=reason)  # fmt: skip
+            why = {"skipped" if isinstance(error, Missing) else "failed": str(error)}
+        done = Proved(name, tuple(rows), bench.seeds, bench.quick, round(time.monotonic() - start, 1), _machine(),
+                      time.strftime("%Y-%m-%d"), **why)  # fmt: skip
         write_text(kept, json.dumps(dataclasses.asdict(done), indent=1))
         yield done
 
@@ -115,8 +123,8 @@ def target(row: Row) -> str:
 def _cells(proved: Iterable[Proved]) -> Iterator[tuple[str, ...]]:
     for one in proved:
         size = " (quick)" if one.quick else ""
-        if one.skipped:
-            yield one.name + size, f"skipped: {one.skipped}", *[""] * (len(HEAD) - 2)
+        if why := one.why:
+            yield one.name + size, why, *[""] * (len(HEAD) - 2)
         for row in one.rows:
             seeds = ", ".join(map(str, one.seeds[: len(row.ours)])) if len(row.ours) > 1 else ""
             yield (one.name + size, row.what, figure(row), target(row), row.published, row.protocol, seeds,

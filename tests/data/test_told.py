@@ -83,7 +83,14 @@ def test_samples_are_told_what_is_asked_and_the_rest_as_it_occurs(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("label", "words"), [("smlie=1", "did you mean smile"), ("age=old", "from 0 to 1"), ("age", "age=1")]
+    ("label", "words"),
+    [
+        ("smlie=1", "did you mean smile"),
+        ("age=old", "from 0 to 1"),
+        ("age=50", "from 0 to 1"),
+        ("age=nan", "0 to 1"),
+        ("age", "age=1"),
+    ],
 )
 def test_a_mistyped_number_is_said(label: str, words: str) -> None:
     with pytest.raises(UserError, match=words):

@@ -1,6 +1,6 @@
 """One of several processes that train together: started by test_parallel.py under torchrun, or called alone by it.
 
-    python peer.py FOLDER CASE [DIE_AT]      rank 0 writes FOLDER/CASE; rank 1 kills itself after DIE_AT images
+python peer.py FOLDER CASE [DIE_AT]      rank 0 writes FOLDER/CASE; rank 1 kills itself after DIE_AT images
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def well(count: int = 10) -> History:
     return [{"nimg": 1_000.0 * k, "share": 0.05 * k, "score": 0.1 / (1 + k), "kernel distance": 0.1 / (1 + k),
              "error": 0.001, "diversity": 1.0, "coverage": 0.1 * k, "critic gap": 0.05, "critic margin": 0.3,
              "critic spread": 1.0, "nearer": 0.5, "weights of critic": 1.0 + k, "weights of generator": 2.0 + k}
-            for k in range(count)] # fmt: skip
+            for k in range(count)]  # fmt: skip
 
 
 def ending(*last: dict[str, float], before: int = 12) -> History:

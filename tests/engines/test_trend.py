@@ -89,6 +89,7 @@ def test_a_look_without_a_number_is_passed_over() -> None:
 
 def test_the_forecast_covers_what_comes() -> None:
     """95 % intervals of a power law with 10 % noise, 200 times; binomial bounds of four standard errors."""
+
     def true(nimg: float) -> float:
         return 0.3 * (1 + nimg / 500) ** -0.6
 

@@ -1,7 +1,7 @@
 """Trains small runs in processes that a test may kill: everything is imported once, then each session is a fork.
 
-    python driver.py        reads "FOLDER OFTEN IMAGES SECONDS" lines; answers each with the wait status of its
-                            session, which is killed after so many seconds if it has not ended by then
+python driver.py        reads "FOLDER OFTEN IMAGES SECONDS" lines; answers each with the wait status of its
+                        session, which is killed after so many seconds if it has not ended by then
 """
 
 from __future__ import annotations

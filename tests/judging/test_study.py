@@ -136,9 +136,7 @@ def test_a_session_stops_when_the_rate_is_known(begin: Begin) -> None:
     assert session.state("somebody else")["screen"] == "welcome"
 
 
-@pytest.mark.parametrize(
-    ("error", "precision", "covers"), [(0.05, 0.05, 0.978), (0.2, 0.08, 0.927), (0.5, 0.1, 0.944)]
-)
+@pytest.mark.parametrize(("error", "precision", "covers"), [(0.05, 0.05, 0.978), (0.2, 0.08, 0.927), (0.5, 0.1, 0.944)])
 def test_stopping_when_the_interval_is_narrow_costs_it_little(error: float, precision: float, covers: float) -> None:
     """Exact, over every course that a sitting can take: the interval at the stop covers the true rate as stated."""
     alive, covered, ended, n = {0: 1.0}, 0.0, 0.0, 0

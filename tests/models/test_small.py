@@ -114,4 +114,4 @@ def test_rebuilding_is_learned_and_uses_only_the_real_pictures() -> None:
 def test_a_critic_that_cannot_rebuild_is_named() -> None:
     critic = LightCritic(Image(3, 16, 16), width=4)
     with pytest.raises(UserError, match="LightCritic cannot: -o critic=SmallCritic"):
-        build("SelfReconstruction", Penalty)(scene(critic, torch.zeros(2, 3, 16, 16)))
+        build("SelfReconstruction", Penalty).check(critic)

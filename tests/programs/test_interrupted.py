@@ -66,9 +66,7 @@ def test_restoring_keeps_the_finished(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.png", "1.png"]
 
 
-def test_a_picture_cut_off_while_it_is_written_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_cut_off_while_it_is_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import PIL.Image
 
     def cut_off(picture: Any, file: Path, *more: Any, **options: Any) -> None:

@@ -33,7 +33,8 @@ def lamps(tmp_path: Path) -> Path:
 
 def test_numbers_from_a_table_to_samples(limner: Limner, lamps: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert limner("check", lamps, "--device", "cpu").code == 0
+    looked = limner("check", lamps, "--device", "cpu")
+    assert looked.code == 0 and "numbers, known of: bright × 64, capped × 56" in looked.out
     said = limner("train", lamps, "--out", run, "--recipe", "conditional", *SMALL, "-o", "critic.by=concatenation")
     assert said.code == 0 and "labels are the numbers bright, capped" in said.err
     settings = json.loads((run / "run.json").read_text())

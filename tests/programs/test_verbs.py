@@ -81,6 +81,14 @@ def test_resume_goes_on_from_where_it_stopped(limner: Limner, blobs: Path, tmp_p
         (["{blobs}", "--out", "{tmp}/r", "-o", "bacth=3"], "did you mean batch?"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "batch"], "-o batch=64"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "objective.game=Hing"], "did you mean Hinge?"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "batch=0"], "use -o batch=64"),
+        (["{blobs}", "--out", "{tmp}/r", "--seed", "-1"], "--seed"),
+        (["{blobs}", "--out", "{tmp}/r", "--recipe", "vae", "-o", "objective.samples=0"], "-o objective.samples=1"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "lr=-1"], "players.generator.optimizer: invalid learning rate: -1"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "generator.width=0"], "no LightGenerator can be made with"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "generator.latent=Gaussian(0)"], "a dim of 1 or more"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "objective.penalties=[WeightClip(-1)]"], "a limit above 0"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "objective.penalties=[SelfReconstruction]"], "-o critic=SmallCritic"),
         (["{blobs}", "--out", "{tmp}/r", "--split", "dev"], "split"),
         (["--out", "{tmp}/r"], "give DATA"),
         (["--out", "{tmp}/r", "--resume"], "holds no run"),
@@ -92,6 +100,16 @@ def test_train_mistakes(limner: Limner, blobs: Path, tmp_path: Path, arguments: 
     assert said.code == 2 and said.out == "" and len(lines) == 1
     assert words in lines[0]
     assert not (tmp_path / "r").exists(), "nothing half-written"
+
+
+def test_a_model_that_was_kept_untrained_is_said_to_be(limner: Limner, blobs: Path, tmp_path: Path) -> None:
+    tiny = ["--recipe", "plain", "-o", "generator.width=8", "-o", "critic.width=8", "--batch", "16", "--images", "64"]
+    blown = limner("train", blobs, "--out", tmp_path / "blown", *tiny, "-o", "lr=10", "--device", "cpu")
+    assert blown.code == 0 and "untrained networks, so the model file holds those" in blown.err
+    last = limner(
+        "train", blobs, "--out", tmp_path / "last", *tiny, "-o", "lr=10", "-o", "keep=last", "--device", "cpu"
+    )
+    assert last.code == 0 and "untrained" not in last.err
 
 
 def test_three_pictures_are_too_few(limner: Limner, blobs: Path, tmp_path: Path) -> None:

@@ -34,10 +34,18 @@ def lacking(bench: Bench) -> Iterator[Row]:
     yield Row("never", (0.0,))
 
 
+def untrained(bench: Bench) -> Iterator[Row]:
+    """A training in which every step makes it worse, after a row that is exact."""
+    yield Row("two and two", (4.0,), at_least=4.0)
+    blown = ("batch=32", "lr=10", "generator.width=16", "critic.width=16")
+    bench.train("digits", "plain", 0, count=64, size=(7, 7), assignments=blown)
+    yield Row("never", (0.0,))
+
+
 @pytest.fixture(autouse=True)
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.clear()
-    known: dict[str, base.Proof] = {f.__name__: f for f in (exact, missed, lacking)}
+    known: dict[str, base.Proof] = {f.__name__: f for f in (exact, missed, lacking, untrained)}
     monkeypatch.setattr(base, "proofs", lambda: known)
     monkeypatch.setattr("limner.verify.proofs", lambda: known)
 
@@ -67,11 +75,25 @@ def test_missing_data_is_a_reason_and_not_a_number(tmp_path: Path, capsys: pytes
     assert said["rows"] == [] and "mnist is missing" in said["skipped"]
 
 
+def test_what_was_kept_untrained_fails_aloud(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["verify", "untrained", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    for _ in range(2):  # neither skipped nor kept as done
+        assert run([*command, "--json"]) == 1
+        (said,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert "untrained networks" in said["failed"] and not said["skipped"]
+        assert [row["what"] for row in said["rows"]] == ["two and two"]
+    assert run(command) == 1
+    assert "untrained: failed: " in capsys.readouterr().out
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert "failed: " in table and "Targets missed in: untrained." in table
+
+
 def test_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "exakt", "--out", str(tmp_path)]) == 2
     assert "did you mean exact" in capsys.readouterr().err
-    assert run(["verify", "exact", "--seeds", "a", "--out", str(tmp_path)]) == 2
-    assert "--seeds a" in capsys.readouterr().err
+    for wrong in ("a", "-1", "0,,1"):
+        assert run(["verify", "exact", "--seeds", wrong, "--out", str(tmp_path)]) == 2
+        assert f"--seeds {wrong}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

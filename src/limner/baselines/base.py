@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from limner.core.errors import UserError
+from limner.core.errors import Missing, UserError
 from limner.core.pixels import Image
 from limner.data.images import Images
 from limner.models.base import Model
@@ -57,13 +57,13 @@ def vectors(pixels: NDArray[np.uint8]) -> Vectors:
 
 
 def scikit(module: str) -> Any:
-    """A module of scikit-learn. Raises UserError where it is not installed."""
+    """A module of scikit-learn. Raises Missing where it is not installed."""
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ModuleNotFoundError as error:
         if error.name != "sklearn":
             raise
-        raise UserError("baselines are fitted by scikit-learn: pip install 'limner[baselines]'") from None
+        raise Missing("baselines are fitted by scikit-learn: pip install 'limner[baselines]'") from None
 
 
 def _write(nets: dict[str, Model], name: str, k: int, value: NDArray[Any] | float) -> None:

@@ -219,4 +219,3 @@ def _notes(likeness: Likeness, fingerprint: str, total: int, scores: list[Score]
             "its pictures are worth, not what few labels would give; for that train it on those few alone"
         ]
     return []
-

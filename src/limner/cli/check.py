@@ -18,6 +18,7 @@ from limner.core.errors import UserError
 if TYPE_CHECKING:
     from limner.cli.trial import Trial
     from limner.data.doctor import Checkup
+    from limner.data.images import Images
 
 SHOWN = 8
 """Rows of a table, files of a list: the rest is counted (and is whole in --json)."""
@@ -119,7 +120,7 @@ def _print(found: Checkup, report: dict[str, Any], tried: Trial | None) -> None:
         ("splits", f"{said}; this is {report['split']}"),
         ("sizes", _counted(report["sizes"])),
         ("modes", _counted(report["modes"])),
-        ("classes", _counted(report["classes"]) or "no labels"),
+        ("classes", _classes(found.images, report["classes"])),
         ("mean, std", ", ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(found.mean, found.std, strict=True))),
         ("duplicates", _groups(report["duplicates"]) or "none"),
         ("two labels", _groups(report["conflicts"]) or "none"),
@@ -140,6 +141,16 @@ def _print(found: Checkup, report: dict[str, Any], tried: Trial | None) -> None:
     chosen = [("make", f"{image} pictures"), ("use recipe", DEFAULT_RECIPE), ("run at about", tried.words)]
     chosen += [("need", f"{span} to see each picture {tried.epochs} times")]
     table([(f"  {what}", words) for what, words in chosen])
+
+
+def _classes(images: Images, counts: Mapping[str, int]) -> str:
+    """Pictures of each class; where pictures are told numbers, how many know each."""
+    import numpy as np
+
+    if images.numbers is None:
+        return _counted(counts) or "no labels"
+    known = (~np.isnan(images.numbers)).sum(0).tolist()
+    return f"numbers, known of: {_counted(dict(zip(images.names, known, strict=True)))}"
 
 
 def _counted(counts: Mapping[str, int]) -> str:

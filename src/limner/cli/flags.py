@@ -17,7 +17,9 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON on 
 device_flag = click.option(
     "--device", default="auto", show_default=True, metavar="|".join(DEVICES), help="Where to compute."
 )
-seed_flag = click.option("--seed", type=int, default=0, show_default=True, help="The same seed, the same result.")
+seed_flag = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed, the same result."
+)
 size_flag = click.option("--size", type=SIZE, metavar="N|HxW", help="Pixels: 64, or 96x64 for 96 high, 64 wide.")
 with_flag = click.option(
     "--with", "files", multiple=True, metavar="FILE.py", help="Your own file, with the networks MODEL is made of."

@@ -79,9 +79,7 @@ def _known(images: Images) -> NDArray[np.int64]:
     return images.labels
 
 
-def _fifth(
-    labels: NDArray[np.int64], seed: int, source: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _fifth(labels: NDArray[np.int64], seed: int, source: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Four fifths and one fifth of each class's rows, drawn."""
     import numpy as np
 

@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from limner.data.images import Images
 
 
-def gathered(
-    source: str, size: tuple[int, int] | None, channels: int | None, split: str, fit: Fit = "crop"
-) -> Images:
+def gathered(source: str, size: tuple[int, int] | None, channels: int | None, split: str, fit: Fit = "crop") -> Images:
     """The pictures of one split."""
     from limner.data.gather import gather
 

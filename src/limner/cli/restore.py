@@ -233,9 +233,7 @@ def _image(model: str, solver: Solver, fit: Fit) -> Image:
     return solver.scene.generator.image
 
 
-def _cut(
-    whole: Whole, operator: Operator, simulate: bool, seed: int, number: int, cut: tuple[Image, Fit]
-) -> Pieces:
+def _cut(whole: Whole, operator: Operator, simulate: bool, seed: int, number: int, cut: tuple[Image, Fit]) -> Pieces:
     """A picture in pieces, each of which is a measurement of its own."""
     from limner.data.fit import fit
     from limner.restoring.cases import damaged, given
@@ -282,9 +280,7 @@ def _blocks(cases: Iterator[Pieces], most: int) -> Iterator[list[Pieces]]:
         yield block
 
 
-def _solved(
-    solver: Solver, block: list[Pieces], keep: bool, tick: Tick
-) -> Iterator[tuple[Pieces, list[Answer]]]:
+def _solved(solver: Solver, block: list[Pieces], keep: bool, tick: Tick) -> Iterator[tuple[Pieces, list[Answer]]]:
     """Each picture with the answers to its pieces."""
     from limner.restoring.cases import part
 

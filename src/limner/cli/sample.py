@@ -157,9 +157,7 @@ def _better(
     return made, own, told | {"kept": share}
 
 
-def _draw(
-    likeness: Likeness, count: int, seed: int, labels: Told | None, truncation: float
-) -> NDArray[np.uint8]:
+def _draw(likeness: Likeness, count: int, seed: int, labels: Told | None, truncation: float) -> NDArray[np.uint8]:
     """uint8 (n, h, w, c), block by block under a progress bar."""
     import numpy as np
 
@@ -223,9 +221,7 @@ def _write_grid(images: NDArray[np.uint8], path: Path, columns: int | None) -> P
     return save_png(enlarge(sheet, max(1, GRID_SIDE // max(sheet.shape[:2]))), path)
 
 
-def write_array(
-    images: NDArray[np.uint8], labels: Told | None, names: tuple[str, ...], path: Path
-) -> Path:
+def write_array(images: NDArray[np.uint8], labels: Told | None, names: tuple[str, ...], path: Path) -> Path:
     """`images` uint8 (n, h, w, c), and `labels` and `names` where the model knows classes: DATA for every verb."""
     import numpy as np
 
@@ -242,9 +238,7 @@ def write_array(
     return path
 
 
-def _write_folder(
-    images: NDArray[np.uint8], labels: Told | None, names: tuple[str, ...], folder: Path
-) -> Path:
+def _write_folder(images: NDArray[np.uint8], labels: Told | None, names: tuple[str, ...], folder: Path) -> Path:
     """One PNG each, in a sub-folder a class where the model knows classes."""
     from limner.core.pixels import save_png
 

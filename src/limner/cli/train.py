@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from limner.data.images import Images
     from limner.project import Project
 
+
 @click.command(
     epilog=examples(
         "limner train digits --out runs/digits --for 2m",
@@ -157,6 +158,7 @@ def _show(event: Event, tick: Tick, as_json: bool) -> None:
 
 
 def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
+    from limner.likeness import load
     from limner.report.standing import standing_of
 
     folder, standing = project.folder, standing_of(project.folder)
@@ -166,6 +168,9 @@ def _conclude(project: Project, exit_code: int, as_json: bool) -> None:
         return
     for words in standing.words if standing else ():
         line(words)
+    if (folder / "model.safetensors").exists() and not load(folder).header["nimg"]:
+        remark("note: no look scored better than the untrained networks, so the model file holds those; train longer,"
+               " or begin again with -o keep=last")  # fmt: skip
     if exit_code:
         line(f"stopped and saved; go on with: limner train --out {folder} --resume")
         return

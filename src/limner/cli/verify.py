@@ -34,7 +34,7 @@ def verify(names: tuple[str, ...], quick: bool, seeds: str, data: str, out: str,
 
     A stopped verification goes on where it was: what is done lies in --out. The table is written there too, as
     table.md and table.html. A result whose data are missing is skipped, and said so. The exit code is 1 where a
-    target was missed.
+    target was missed or a result could not be measured.
     """
     from limner.proofs.base import Bench, proofs
 
@@ -76,7 +76,7 @@ def _say(one: object, as_json: bool) -> None:
     if as_json:
         emit(one)
         return
-    line(f"{one.name}: " + (f"skipped, {one.skipped}" if one.skipped else f"{one.seconds:.0f} s"))
+    line(f"{one.name}: " + (one.why or f"{one.seconds:.0f} s"))
     known = [f"published: {row.published}" if row.published else "" for row in one.rows]
     figures = [(f"  {row.what}", engine.figure(row), engine.target(row)) for row in one.rows]
     table((*cells, published) for cells, published in zip(figures, known, strict=True))
@@ -84,6 +84,9 @@ def _say(one: object, as_json: bool) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UserError(f"--seeds {text}: give whole numbers with commas, such as 0,1,2") from error
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = (-1,)
+    if min(numbers) < 0:
+        raise UserError(f"--seeds {text}: give whole numbers from 0 with commas, such as 0,1,2")
+    return numbers

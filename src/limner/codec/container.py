@@ -1,7 +1,7 @@
 """A .limn file: what it is, of which model, which pictures, how their codes are coded, the coded codes, a checksum.
 
-    LIMN 1 | digest of the model (8) | scheme (1) | pictures: how many, shapes, names | the scheme's own numbers |
-    coded codes | CRC-32 (4)
+LIMN 1 | digest of the model (8) | scheme (1) | pictures: how many, shapes, names | the scheme's own numbers |
+coded codes | CRC-32 (4)
 """
 
 from __future__ import annotations

@@ -13,12 +13,17 @@ class UserError(Exception):
     """A mistake in a path, an option or a file. Programs print its one line and exit with 2."""
 
 
+class Missing(UserError):
+    """Data, weights or a package that this machine lacks: what needs them can be left out."""
+
+
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """No such thing: names the nearest known name first, then the others, as many as one line holds."""
     names = sorted(filter(None, known))
-    near = get_close_matches(given, names, n=1, cutoff=0.5) or [
-        name for name in names if name.lower().startswith(given.lower()) and given
-    ][:1]
+    near = (
+        get_close_matches(given, names, n=1, cutoff=0.5)
+        or [name for name in names if name.lower().startswith(given.lower()) and given][:1]
+    )
     hint = f"; did you mean {near[0]}?" if near else ";"
     shown = SHOWN // 2 if near else SHOWN
     more = f", … ({len(names)} in all)" if len(names) > shown else ""

@@ -27,6 +27,10 @@ class Latent:
 
     dim: int
 
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise UserError(f"{type(self).__name__}(dim={self.dim}): a code needs a dim of 1 or more, such as 64")
+
     def sample(self, n: int, rng: torch.Generator) -> Codes:
         """n independent codes."""
         raise NotImplementedError

@@ -17,6 +17,7 @@ import inspect
 import pkgutil
 import sys
 import types
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -200,7 +201,16 @@ def _named(given: Spec, declared: list[Option], name: str) -> Spec:
 def _make(checked: Any, kind: Any) -> Any:
     """Instantiate a checked spec, innermost first."""
     cls = _classes[checked["is"]]
-    return cls(**{o.name: _instantiate(checked[o.name], o.type) for o in options(cls)})
+    arguments = {o.name: _instantiate(checked[o.name], o.type) for o in options(cls)}
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Initializing zero-element tensors")  # a width of 0
+            return cls(**arguments)
+    except (ArithmeticError, ValueError, RuntimeError, UserWarning) as error:
+        given = ((o.name, checked[o.name]) for o in options(cls) if checked[o.name] != spec(o.default))
+        changed = ", ".join(f"{name}={value}" for name, value in given if not isinstance(value, dict))
+        reason = str(error).splitlines()[0]
+        raise UserError(f"no {cls.__name__} can be made with {changed or 'its defaults'}: {reason}") from error
 
 
 def _instantiate(value: Any, type_: Any) -> Any:

@@ -63,9 +63,7 @@ def peek(entry: Entry) -> Header | Trouble:
         return Trouble(entry.path, _reason(error, entry))
 
 
-def decode(
-    entry: Entry, size: Size, channels: int, fit: Fit = "crop"
-) -> tuple[NDArray[np.uint8], Header] | Trouble:
+def decode(entry: Entry, size: Size, channels: int, fit: Fit = "crop") -> tuple[NDArray[np.uint8], Header] | Trouble:
     """uint8 (h, w, c) of the given size (height, width) and channels, and the header."""
     try:
         with _opened(entry) as picture:

@@ -51,9 +51,7 @@ def taught(
     return trunk.eval()
 
 
-def noised(
-    x: Float[Tensor, "n c h w"], levels: Float[Tensor, " m"], rng: torch.Generator
-) -> Float[Tensor, "n c h w"]:
+def noised(x: Float[Tensor, "n c h w"], levels: Float[Tensor, " m"], rng: torch.Generator) -> Float[Tensor, "n c h w"]:
     """Each picture with Gaussian noise of one of the levels, drawn for it."""
     if not bool((levels > 0).any()):
         return x

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
-from limner.core.errors import UserError
+from limner.core.errors import Missing, UserError
 from limner.core.spec import register
 from limner.metrics.base import Extractor, Features, Images
 from limner.metrics.inception import Inception
@@ -57,7 +57,7 @@ class WeightsFile(Extractor):
 
     @cached_property
     def network(self) -> Known:
-        """The network, in evaluation mode. Raises UserError for a file that is missing, damaged or unknown."""
+        """The network, in evaluation mode. Raises UserError for a file that is damaged or unknown, Missing for none."""
         weights = _read(Path(self.path))
         for make in LAYOUTS.values():
             # made without memory: shapes are compared first, 100 MB are not filled with random numbers
@@ -100,7 +100,7 @@ def inception_file() -> Path:
 
 def _read(path: Path) -> Named:
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file of weights; type --features in-domain to need none")
+        raise Missing(f"{path}: there is no such file of weights; type --features in-domain to need none")
     try:
         raw = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception:  # torch.load raises a pickle's errors, zip's and its own on files that are not what they seem

@@ -102,9 +102,7 @@ class LightCritic(Critic):
     features: numbers the last layer reads
     """
 
-    def __init__(
-        self, image: Image, classes: int = 0, width: int = 32, widest: int = 256, features: int = 256
-    ) -> None:
+    def __init__(self, image: Image, classes: int = 0, width: int = 32, widest: int = 256, features: int = 256) -> None:
         super().__init__()
         self.image, self.classes = image, classes
         self.body = Trunk(image, width, widest, features)

@@ -105,6 +105,9 @@ class Penalty:
         """The term per sample."""
         raise NotImplementedError
 
+    def check(self, critic: nn.Module) -> None:
+        """Raise UserError unless it can be taken of this critic."""
+
     def project(self, critic: nn.Module) -> None:
         """Put the critic's weights back where they must be."""
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.schedule import Schedule
 from limner.core.spec import register
 from limner.objectives.base import Logits, Penalty, Scene
@@ -77,6 +78,12 @@ class WeightClip(Penalty):
     """
 
     limit: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise UserError(
+                f"WeightClip(limit={self.limit}): a critic needs weights; give a limit above 0, such as 0.01"
+            )
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
         return torch.zeros_like(scene.real_logits)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from limner.core.errors import UserError
 from limner.core.schedule import Schedule
@@ -41,12 +41,15 @@ class SelfReconstruction(Penalty):
     weight: Schedule = 1.0
     distance: Distance = Absolute()
 
-    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        if not isinstance(scene.critic, Rebuilding):
+    def check(self, critic: nn.Module) -> None:
+        if not isinstance(critic, Rebuilding):
+            name = type(critic).__name__
             raise UserError(
-                f"SelfReconstruction needs a critic that can rebuild, which {type(scene.critic).__name__} cannot: "
-                "-o critic=SmallCritic"
+                f"SelfReconstruction needs a critic that can rebuild, which {name} cannot: -o critic=SmallCritic"
             )
+
+    def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
+        assert isinstance(scene.critic, Rebuilding)
         # What the critic is shown, augmented or not: it can only rebuild what it sees.
         pairs = scene.critic.rebuild(scene.real.detach(), scene.at.uniform(2) < 0.5)
         total = sum((self.distance(rebuilt, true) for rebuilt, true in pairs[1:]), self.distance(*pairs[0]))

@@ -48,6 +48,8 @@ class VAE(Objective):
         return {"picture": -self.likelihood(x, made), "code": at(self.beta) * q.kl()}
 
     def check(self, nets: Mapping[str, Model]) -> None:
+        if self.samples < 1:
+            raise UserError(f"VAE: samples={self.samples} leaves no bound; use -o objective.samples=1, or more")
         insist_on_gaussian_codes("VAE", nets)
 
     def log_weights(

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Literal, TypeVar
 
-from limner.core.errors import UserError
+from limner.core.errors import Missing, UserError
 from limner.data.gather import gather
 from limner.data.images import Images
 from limner.likeness import Likeness, load
@@ -99,16 +99,16 @@ class Bench:
         return quick if self.quick else whole
 
     def images(self, name: str, split: str = "train", size: tuple[int, int] | None = None) -> Images:
-        """A data set by its name here. Raises UserError when it is not in the data folder."""
+        """A data set by its name here. Raises Missing when it is not in the data folder."""
         return gather(self.source(name), split=split, size=size)
 
     def source(self, name: str) -> str:
-        """What `limner train` would be given. Raises UserError when it is not in the data folder."""
+        """What `limner train` would be given. Raises Missing when it is not in the data folder."""
         if name not in FOLDERS:
             return name
         path = self.shared / FOLDERS[name]
         if not path.exists():
-            raise UserError(f"{path} is missing; give the folder of the data sets with --data")
+            raise Missing(f"{path} is missing; give the folder of the data sets with --data")
         return str(unpacked(path, self.work / f"{name}.npz") if any(path.glob("*.webp")) else path)
 
     def train(
@@ -136,7 +136,7 @@ class Bench:
         assignments: tuple[str, ...] = (),
         size: tuple[int, int] | None = None,
     ) -> Path:
-        """The folder of such a training."""
+        """The folder of such a training. Raises UserError when what was kept is untrained: it would prove nothing."""
         images = self.images(data, size=size)
         classes = len(images.names) if images.told is not None else 0
         facts = Facts(images.image, len(images), classes, "cpu", seed)
@@ -151,6 +151,8 @@ class Bench:
         for event in project.work(images):
             if (share := getattr(event, "share", None)) is not None:
                 self.tick(f"{recipe} on {data}, seed {seed}", share)
+        if not load(folder).header["nimg"]:
+            raise UserError(f"{folder}: no look scored better than the untrained networks, so those were kept")
         return folder
 
 

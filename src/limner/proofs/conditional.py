@@ -49,9 +49,7 @@ def as_asked(bench: Bench, recipe: str, images: int = IMAGES, quick: float = 30.
         yield Row("diversity within a class, of real", varied, "", at_least=bench.pick(0.5, 0.9), protocol=protocol)
 
 
-def asked(
-    likeness: Likeness, lenet: LeNet5, test: Images, n: int, seed: int, psi: float = 1.0
-) -> tuple[float, float]:
+def asked(likeness: Likeness, lenet: LeNet5, test: Images, n: int, seed: int, psi: float = 1.0) -> tuple[float, float]:
     """Per cent of n samples that are read as asked, and their diversity within a class, as a share of the real."""
     assert test.labels is not None
     label = np.arange(n) % len(test.names)
@@ -74,7 +72,7 @@ def look(lenet: LeNet5, pixels: Bytes) -> tuple[Tensor, NDArray[np.int64]]:
 
 
 def reader(bench: Bench) -> LeNet5:
-    """The classifier of MNIST in the data folder. Raises UserError when it is not there."""
+    """The classifier of MNIST in the data folder. Raises Missing when it is not there."""
     network = WeightsFile(str(bench.shared / WEIGHTS)).network
     assert isinstance(network, LeNet5)
     return network

@@ -127,9 +127,7 @@ def all_of_one_kind(k: int, n: int, m: int) -> float:
     return math.prod((n - i) / (n + m - i) for i in range(k))
 
 
-def nearest(
-    x: Features, ground: Features, k: int
-) -> Iterator[tuple[Float[Tensor, "rows k"], Int64[Tensor, "rows k"]]]:
+def nearest(x: Features, ground: Features, k: int) -> Iterator[tuple[Float[Tensor, "rows k"], Int64[Tensor, "rows k"]]]:
     """Distances to the k nearest rows of `ground`, and which they are, for block after block of x."""
     step = rows_per_block(2 * len(ground))
     for start in range(0, len(x), step):
