@@ -20,8 +20,8 @@ LAYERS = (
     {"cli", "studio", "proofs", "verify"},
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]
-ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators"), ("restoring", "explore")}
-ALLOWED_SIDEWAYS |= {("monitor", "alarms"), ("monitor", "symptoms")}
+ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators"), ("objectives", "augments")}
+ALLOWED_SIDEWAYS |= {("restoring", "explore"), ("monitor", "alarms"), ("monitor", "symptoms")}
 CORE_MAY_IMPORT = {"torch", "numpy", "jaxtyping", "safetensors"}
 CORE_MAY_IMPORT_LATE = CORE_MAY_IMPORT | {"PIL"}
 STANDARD = __import__("sys").stdlib_module_names
