@@ -13,4 +13,4 @@ IMAGES = 150_000
 @proof
 def acgan(bench: Bench) -> Iterator[Row]:
     """MNIST digits on demand: the recipe `acgan`, measured as `conditional` is."""
-    yield from as_asked(bench, "acgan", IMAGES, quick=15.0)
+    yield from as_asked(bench, "acgan", images=IMAGES, quick=15.0)

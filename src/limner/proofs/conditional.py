@@ -27,10 +27,12 @@ TRUNCATED = 0.8
 @proof
 def conditional(bench: Bench) -> Iterator[Row]:
     """MNIST digits on demand, by networks that are told the label: the recipe `conditional`."""
-    yield from as_asked(bench, "conditional")
+    yield from as_asked(bench, "conditional", bench.pick((1.0,), (1.0, TRUNCATED)))
 
 
-def as_asked(bench: Bench, recipe: str, images: int = IMAGES, quick: float = 30.0) -> Iterator[Row]:
+def as_asked(
+    bench: Bench, recipe: str, truncations: tuple[float, ...] = (1.0,), images: int = IMAGES, quick: float = 30.0
+) -> Iterator[Row]:
     """Samples, as many of each class, read by a LeNet-5: how many are what was asked, and how varied classes are.
 
     Diversity is the trace of the covariance of LeNet's 84 features within a class, mean over the classes, of
@@ -41,7 +43,7 @@ def as_asked(bench: Bench, recipe: str, images: int = IMAGES, quick: float = 30.
     seeds = bench.seeds[:1] if bench.quick else bench.seeds
     test, lenet = bench.images("mnist", "test"), reader(bench)
     models = [bench.train("mnist", recipe, seed, count=count) for seed in seeds]
-    for psi in bench.pick((1.0,), (1.0, TRUNCATED)):
+    for psi in truncations:
         said = [asked(m, lenet, test, drawn, seed, psi) for m, seed in zip(models, seeds, strict=True)]
         protocol = f"MNIST, {count:,} images, {drawn:,} samples, recipe {recipe}, truncation {psi:g}"
         named, varied = zip(*said, strict=True)
