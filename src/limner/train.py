@@ -52,6 +52,10 @@ class Player:
     clip_norm: float | None = None
     clip_value: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or any(clip is not None and clip <= 0 for clip in (self.clip_norm, self.clip_value)):
+            raise UserError("Player: steps must be 1 or more, and clips above 0 or none")
+
 
 @register
 @dataclass(frozen=True)
@@ -204,10 +208,9 @@ def check(run: Run) -> None:
     """Raise UserError unless the networks are those that the objective moves, and labels can be shown as asked."""
     if run.labelled is not None and not 0 < run.labelled < 1:
         raise UserError(f"labelled={run.labelled} is not a share of the images shown; use -o labelled=0.5")
-    for name, least, advice in (("batch", 1, "64"), ("seed", 0, "0"), ("average", 0, "20000"),
+    for name, least, advice in (("batch", 1, "64"), ("seed", 0, "0"), ("pictures", 2, "1000, or none for all"),
                                 ("patience", 1, "5, or none to go on"), ("rescues", 0, "3, or 0 for never"),
-                                ("labels", 1, "100, or none for all"), ("pictures", 2, "1000, or none for all"),
-                                ):  # fmt: skip
+                                ("labels", 1, "100, or none for all"), ("average", 0, "20000")):  # fmt: skip
         if (given := getattr(run, name)) is not None and given < least:
             raise UserError(f"{name}={given} is too little; use -o {name}={advice}")
     needed = run.objective.roles()
@@ -392,7 +395,6 @@ def _rescue(state: State, best: dict[str, Any], why: str) -> Alarm:
     when, retries, rescues, rate = state.nimg, state.retries + 1, state.rescues + 1, state.rate * GENTLER
     seconds, reserve = state.seconds, state.reserve
     state.load(best)
-    state.retries, state.rescues, state.rate = retries, rescues, rate
-    state.seconds, state.reserve = seconds, reserve
+    state.retries, state.rescues, state.rate, state.seconds, state.reserve = retries, rescues, rate, seconds, reserve
     action = f"went back to {state.nimg:,} images and go on at {rate:g} × the learning rate"
     return Alarm(when, "rescue", why, action)

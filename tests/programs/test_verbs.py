@@ -82,6 +82,8 @@ def test_resume_goes_on_from_where_it_stopped(limner: Limner, blobs: Path, tmp_p
         (["{blobs}", "--out", "{tmp}/r", "-o", "batch"], "-o batch=64"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "objective.game=Hing"], "did you mean Hinge?"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "batch=0"], "use -o batch=64"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "players.critic.steps=0"], "steps must be 1 or more"),
+        (["{blobs}", "--out", "{tmp}/r", "-o", "players.critic.clip_norm=-1"], "clips above 0 or none"),
         (["{blobs}", "--out", "{tmp}/r", "--seed", "-1"], "--seed"),
         (["{blobs}", "--out", "{tmp}/r", "--recipe", "vae", "-o", "objective.samples=0"], "-o objective.samples=1"),
         (["{blobs}", "--out", "{tmp}/r", "-o", "lr=-1"], "players.generator.optimizer: invalid learning rate: -1"),
