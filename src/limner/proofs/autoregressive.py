@@ -31,7 +31,7 @@ def autoregressive(bench: Bench) -> Iterator[Row]:
     for recipe, kind in KINDS.items():
         yield from _enumerated(recipe, kind, bench.pick(5_000, 50_000))
     for recipe in bench.pick(("lstm",), tuple(KINDS)):
-        count = bench.pick(2_000, 20_000)
+        count = bench.pick(2_000, 60_000)
         data = bench.pick("digits", "mnist")
         yield Row(
             f"{recipe}: -log p of held-out digits",
