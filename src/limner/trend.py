@@ -54,16 +54,14 @@ class Trend:
         """One sentence."""
         now = f"held-out score {self.score:.4g} ± {self.error:.2g} after {self.nimg:,.0f} images"
         since = f"since {self.since:,.0f} images"
-        return (
-            now
-            + {
-                "too early": f": too early to tell, {WINDOW} looks are needed",
-                "improving": f", improving {since}",
-                "flat": f", flat {since}: what it gains is lost in the noise",
-                "getting worse": f", getting worse {since}",
-                "over-fitting": f", over-fitting {since}: the critic knows the training pictures by heart",
-            }[self.kind]
-        )
+        rest = {
+            "too early": f": too early to tell, {WINDOW} looks are needed",
+            "improving": f", improving {since}",
+            "flat": f", flat {since}: what it gains is lost in the noise",
+            "getting worse": f", getting worse {since}",
+            "over-fitting": f", over-fitting {since}: the critic knows the training pictures by heart",
+        }
+        return now + rest[self.kind]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from limner.augments.ada import ADA
 from limner.core import parallel, store
 from limner.core.errors import UserError
 from limner.core.events import Look, Progress
-from limner.core.latent import Gaussian
+from limner.core.latent import Categorical, Gaussian, Mixed, Sparse, Uniform
 from limner.core.optim import SGD
 from limner.core.pace import Pace
 from limner.core.pixels import Image
@@ -28,13 +28,17 @@ from limner.data.pairs import BATCHES
 from limner.models.energy import AutoencoderCritic
 from limner.models.history import History
 from limner.models.light import LightGenerator
-from limner.models.plain import PlainCritic, PlainGenerator
+from limner.models.plain import PlainCritic, PlainEncoder, PlainGenerator
 from limner.models.residual import ResidualCritic, ResidualGenerator
+from limner.models.sparse import SparseEncoder, SparseGenerator
+from limner.models.sparsity import TopK
 from limner.models.translator import LightTranslator
 from limner.objectives.began import BEGAN
 from limner.objectives.cyclegan import CycleGAN
 from limner.objectives.gan import GAN
+from limner.objectives.infogan import InfoGAN
 from limner.objectives.penalties import R1, R2, GradientPenalty
+from limner.objectives.sparse import SparseAutoencoder
 from limner.train import Budget, Player, Run, State, train
 
 IMAGE, CPU = Image(1, 8, 8), torch.device("cpu")
@@ -53,6 +57,12 @@ def case(name: str) -> Run:
     translators = {f"translator{way}": LightTranslator(IMAGE, width=4, depth=1, blocks=1) for way in ("", "_back")}
     cycle = {f"critic{way}": PlainCritic(IMAGE, width=16) for way in ("", "_back")} | translators
     cycle |= {f"history{way}": History(IMAGE, size=20) for way in ("", "_back")}
+    read, atoms = Mixed((Categorical(3, 2.0), Uniform(2))), Sparse(32, 4)
+    sorting = plain | {
+        "generator": PlainGenerator(IMAGE, Mixed((*read.parts, Gaussian(4))), classes=3, width=16),
+        "encoder": PlainEncoder(IMAGE, read, classes=3, width=16),
+    }
+    sparse = {"encoder": SparseEncoder(IMAGE, atoms, TopK(4)), "generator": SparseGenerator(IMAGE, atoms)}
     player = Player(SGD(0.05), clip_norm=1.0)
     players = {turn: player for turn in ("generator", "critic")}
     more = {
@@ -62,6 +72,8 @@ def case(name: str) -> Run:
             "nets": plain | {"critic": AutoencoderCritic(IMAGE, classes=3, width=4, widest=8, code=8)},
             "objective": BEGAN(speed=0.2),
         },
+        "sorted": {"nets": sorting, "objective": InfoGAN(sorting=1.0, even=20.0)},
+        "fragments": {"nets": sparse, "objective": SparseAutoencoder(fragments=1.5), "players": {"both": player}},
         "ada": {"nets": plain, "augment": ADA(target=-1.1, speed=200.0)},
         "cycle": {"nets": cycle, "objective": CycleGAN(), "players": {"translator": player, "critic": player}},
         "statistics": {"nets": plain | {"generator": LightGenerator(IMAGE, Gaussian(8), classes=3, width=4, widest=8)}},

@@ -27,8 +27,8 @@ IMAGE, READ = Image(1, 8, 8), Mixed((Categorical(3), Uniform(2)))
 WHOLE = Mixed((*READ.parts, Gaussian(4)))
 SMALL = {"width": 4, "widest": 8}
 SYSTEMS: dict[str, tuple[Objective, Mixed, Model]] = {
-    "InfoGAN": (InfoGAN(), READ, LightCritic(IMAGE, **SMALL)),
-    "BiGAN": (BiGAN(code="sample"), WHOLE, LightJointCritic(IMAGE, WHOLE, **SMALL)),
+    "InfoGAN": (InfoGAN(sorting=1.0), READ, LightCritic(IMAGE, **SMALL)),
+    "BiGAN": (BiGAN(code="sample", regress=1.0), WHOLE, LightJointCritic(IMAGE, WHOLE, **SMALL)),
     "AAE": (AAE(code="sample"), WHOLE, PlainCodeCritic(WHOLE, width=8)),
 }
 STEPS = 4

@@ -19,7 +19,7 @@ from limner.core.errors import UserError
 from limner.train import State
 
 PEER = Path(__file__).with_name("peer.py")
-CASES = ("plain", "residual", "ada", "cycle", "began", "statistics")
+CASES = ("plain", "residual", "ada", "cycle", "began", "sorted", "fragments", "statistics")
 
 
 def load_peer() -> Any:
@@ -49,7 +49,7 @@ def folders(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return alone, both
 
 
-@pytest.mark.parametrize("name", ["plain", "residual", "ada", "cycle", "began"])
+@pytest.mark.parametrize("name", CASES[:-1])
 def test_two_processes_are_one_with_the_whole_batch(name: str, folders: tuple[Path, Path]) -> None:
     """Losses of every step, weights, averages and optimizers; R1, R2 and the gradient penalty go backward twice."""
     one, two = (store.load_state(folder / name) for folder in folders)

@@ -20,10 +20,8 @@ class Missing(UserError):
 def unknown(what: str, given: str, known: Iterable[str]) -> UserError:
     """No such thing: names the nearest known name first, then the others, as many as one line holds."""
     names = sorted(filter(None, known))
-    near = (
-        get_close_matches(given, names, n=1, cutoff=0.5)
-        or [name for name in names if name.lower().startswith(given.lower()) and given][:1]
-    )
+    begun = [name for name in names if given and name.lower().startswith(given.lower())]
+    near = get_close_matches(given, names, n=1, cutoff=0.5) or begun[:1]
     hint = f"; did you mean {near[0]}?" if near else ";"
     shown = SHOWN // 2 if near else SHOWN
     more = f", … ({len(names)} in all)" if len(names) > shown else ""

@@ -111,9 +111,9 @@ class SparseEncoder(Encoder):
         """Take a training batch's codes into the running statistics; `seen` images over all processes."""
         active = code.abs() > self.sparsity.level
         fired = active.float().mean(0)
-        smallest = torch.where(code > 0, code, torch.inf).amin()
+        smallest = parallel.gather(torch.where(code > 0, code, torch.inf).amin()[None]).amin()
         smallest = torch.where(smallest.isfinite(), smallest, self.threshold)
-        parallel.average([fired, smallest])
+        parallel.average([fired])
         self.silent.add_(seen).masked_fill_(fired > 0, 0)
         self.counted.add_(1)
         self.threshold.lerp_(smallest, (1 / self.counted).clamp_min(0.01))
