@@ -40,7 +40,7 @@ from limner.data.gather import gather
 from limner.data.images import Images
 from limner.monitor import monitor
 from limner.objectives.base import Penalty, Scene
-from limner.objectives.penalties import squared_slope
+from limner.objectives.penalties import squared
 from limner.project import as_good_as_any, fewer, set_aside
 from limner.recipes.base import Facts, plan
 from limner.train import Budget, Run, State, train
@@ -67,7 +67,7 @@ class Reversed(Penalty):
 
     def __call__(self, scene: Scene) -> Tensor:
         wrong = self.begin <= scene.at.progress < self.end
-        return -2.0 * wrong * squared_slope(scene.real, scene.real_logits)
+        return -2.0 * wrong * squared(scene.real_slope)
 
 
 @register

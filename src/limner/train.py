@@ -319,7 +319,7 @@ def _step(state: State, run: Run, batches: Source, share: float) -> dict[str, Te
     values: dict[str, Tensor] = {}
     rows = parallel.rows(run.batch)
     drawn: dict[int, Examples] = {}
-    kept: dict[int, dict[str, Tensor]] = {}
+    kept: dict[int, dict[str, Any]] = {}
     for turn in run.objective.players:
         state.free(turn)
         for k in range(run.player(turn).steps):
@@ -347,7 +347,7 @@ def _turn(state: State, run: Run, turn: str, batch: Examples, at: Moment) -> dic
     loss = torch.stack(list(means.values())).sum()
     for weight in weights:
         weight.grad = None
-    loss.backward()
+    loss.backward(inputs=weights)  # and not as far as what a critic was shown
     means = {"loss": loss} | means
     if run.augment and "real" in at.notes:
         means["sign"] = at.notes["real"].float().sign().mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ class Moment:
     """How strongly an adaptive augmentation acts now, 0 to 1."""
     notes: dict[str, Tensor] = field(default_factory=dict)
     """Per-sample numbers to log and to steer by, not to minimise."""
-    kept: dict[str, Tensor] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict[str, Any])
     """What one turn leaves for the next turns of the same step."""
 
     def __call__(self, schedule: Schedule) -> float:

@@ -15,7 +15,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import pyramid, widths
+from limner.models.layers import Flat, pyramid, widths
 
 
 class Grow(nn.Module):
@@ -58,7 +58,7 @@ class Trunk(nn.Sequential):
             if k:
                 layers.append(nn.BatchNorm2d(out))
             layers.append(nn.LeakyReLU(0.2))
-        super().__init__(*layers, nn.Flatten())
+        super().__init__(*layers, Flat())
         self.out = channels[-1] * sizes[0][0] * sizes[0][1]
 
 

@@ -123,6 +123,20 @@ def leak(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.2)
 
 
+def flat(x: Maps) -> Float[Tensor, "n d"]:
+    """(n, c, h, w) → (n, c·h·w). Gradients come back with channels last, as what was computed before has them."""
+    if x.requires_grad:
+        x.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+    return x.flatten(1)
+
+
+class Flat(nn.Module):
+    """`flat` as a layer."""
+
+    def forward(self, x: Maps) -> Float[Tensor, "n d"]:
+        return flat(x)
+
+
 def _he(out: int, into: int, gain: float, kernel: int = 3) -> Tensor:
     """Weights that keep the variance through a leaky rectifier (He et al. 2015), times gain."""
     std = math.sqrt(2 / (1 + 0.2**2)) / math.sqrt(into * kernel * kernel)

@@ -18,7 +18,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Classes, Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import Conv, Grow, Maps, Shrink, leak, pyramid, widths
+from limner.models.layers import Conv, Grow, Maps, Shrink, flat, leak, pyramid, widths
 
 
 @register
@@ -88,7 +88,7 @@ class Trunk(nn.Module):
     def forward(self, x: Pictures) -> Float[Tensor, "n d"]:
         for shrink in self.shrinks:
             x = leak(shrink(x))
-        return leak(self.last(x.flatten(1)))
+        return leak(self.last(flat(x)))
 
 
 @register

@@ -18,7 +18,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import Conv, Down, Residual, Up, leak, pyramid, widths
+from limner.models.layers import Conv, Down, Flat, Residual, Up, leak, pyramid, widths
 
 
 @register
@@ -77,7 +77,7 @@ class Trunk(nn.Module):
         layers: list[nn.Module] = [Conv(image.channels, channels[0])]
         for into, wider in pairwise(channels):
             layers += [Leak(), Down(into, wider), *(Residual(wider) for _ in range(blocks))]
-        self.body = nn.Sequential(*layers, Leak(), nn.Flatten())
+        self.body = nn.Sequential(*layers, Leak(), Flat())
         self.last = nn.Linear(channels[-1] * sizes[0][0] * sizes[0][1], out)
         self.out = out
 

@@ -18,7 +18,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Judgement, Labels, Pictures
-from limner.models.layers import Conv, Maps, Shrink, leak, pyramid, widths
+from limner.models.layers import Conv, Maps, Shrink, flat, leak, pyramid, widths
 from limner.models.light import LightGenerator
 
 DECODED = 3
@@ -129,7 +129,7 @@ class SmallCritic(Critic):
         self.quarter = Decoder(channels[self.detail], self.detail, image.channels, decoder)
 
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
-        return leak(self.last(self.maps(x)[-1].flatten(1)))
+        return leak(self.last(flat(self.maps(x)[-1])))
 
     def maps(self, x: Pictures) -> list[Maps]:
         """What each stage sees, from fine to coarse."""

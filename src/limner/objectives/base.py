@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -95,7 +96,21 @@ class Scene:
     real_logits: Logits
     fake_logits: Logits
     at: Moment
-    cache: dict[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def real_slope(self) -> Float[Tensor, "n ..."]:
+        """d logit / d x at real images, itself differentiable."""
+        return slope(self.real, self.real_logits)
+
+    @cached_property
+    def fake_slope(self) -> Float[Tensor, "n ..."]:
+        """d logit / d x at fakes, itself differentiable."""
+        return slope(self.fake, self.fake_logits)
+
+
+def slope(x: Float[Tensor, "n ..."], logits: Logits) -> Float[Tensor, "n ..."]:
+    """d logit / d x of each row, itself differentiable; each logit must depend on its own row alone."""
+    return torch.autograd.grad(logits.sum(), x, create_graph=True)[0]
 
 
 class Penalty:

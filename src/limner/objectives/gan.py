@@ -1,13 +1,17 @@
 """Generator against critic: any game, any penalties.
 
-The generator moves first; the critic then judges the same fakes, so that they are made once a step.
+The generator moves first; the critic then learns from what it said of the same fakes, so that they are made, and
+judged, once a step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -45,30 +49,67 @@ class GAN(Objective):
     def deceive(
         self, nets: nn.ModuleDict, fake: Pictures, batch: Examples, at: Moment
     ) -> dict[str, Float[Tensor, " n"]]:
-        """The generator's side of the game for these fakes."""
-        critic = critic_of(nets)
-        at.kept["fake"] = fake.detach()
-        fake_logits = critic(at.seen(fake), batch.label)
-        real_logits = critic(at.seen(batch.x), batch.label) if self.game.pairs else fake_logits.detach()
-        return {"game": self.game.generator(real_logits, fake_logits)}
+        """The generator's side of the game for these fakes; leaves the scene for the critic, who does not move before.
+
+        What the game gives is the value, and its slope at the fakes: the critic's own graph stays whole for its turn.
+        """
+        critic, seen = critic_of(nets), at.seen(fake)
+        with recorded(critic):
+            at.kept["scene"] = scene = staged(critic, at.seen(batch.x), seen, batch.label, at)
+            value, push = self.push(scene)
+        return {"game": value + ((seen - seen.detach()) * push).flatten(1).sum(1)}
+
+    def push(self, scene: Scene) -> tuple[Float[Tensor, " n"], Float[Tensor, "n ..."]]:
+        """The generator's loss, and its slope at the fakes: the one that R2 needs anyway, times a number each."""
+        logits = scene.fake_logits.detach().requires_grad_()
+        value = self.game.generator(scene.real_logits.detach(), logits)
+        (pull,) = torch.autograd.grad(value.sum(), logits)
+        if apart(scene.critic) and any(isinstance(penalty, R2) for penalty in self.penalties):
+            return value.detach(), pull.view(-1, *(1,) * (scene.fake.ndim - 1)) * scene.fake_slope.detach()
+        return value.detach(), torch.autograd.grad(scene.fake_logits, scene.fake, pull, retain_graph=True)[0]
 
     def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The critic's side of the game, and the penalties."""
-        generator, critic = generator_of(nets), critic_of(nets)
-        fake = at.kept.pop("fake", None)
-        if fake is None:
-            fake = generator(at.codes(generator.latent), batch.label).detach()
-        return self.judge(critic, at.seen(batch.x), at.seen(fake), batch.label, at)
+        generator, critic, scene = generator_of(nets), critic_of(nets), at.kept.pop("scene", None)
+        if scene is None:
+            fake = at.kept.pop("fake", None)
+            if fake is None:
+                fake = generator(at.codes(generator.latent), batch.label).detach()
+            return self.judge(critic, at.seen(batch.x), at.seen(fake), batch.label, at)
+        scene.at = at
+        return verdict(self.game, self.penalties, scene)
 
     def judge(
         self, critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, at: Moment
     ) -> dict[str, Float[Tensor, " n"]]:
         """The critic's side of the game and the penalties, for whatever it judges."""
-        real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
-        scene = Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
-        return verdict(self.game, self.penalties, scene)
+        return verdict(self.game, self.penalties, staged(critic, real, fake, label, at))
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         if turn == "critic":
             for penalty in self.penalties:
                 penalty.project(nets["critic"])
+
+
+def staged(critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, at: Moment) -> Scene:
+    """What a critic says of real rows and of fakes, cut off from where they come from."""
+    real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
+    return Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
+
+
+@contextmanager
+def recorded(net: nn.Module) -> Generator[None]:
+    """What a frozen network computes in here can be differentiated by its weights once these are free again."""
+    frozen = [weight for weight in net.parameters() if not weight.requires_grad]
+    for weight in frozen:
+        weight.requires_grad_()
+    try:
+        yield
+    finally:
+        for weight in frozen:
+            weight.requires_grad_(False)
+
+
+def apart(critic: nn.Module) -> bool:
+    """Whether a critic judges each row by itself: batch norm does not."""
+    return not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in critic.modules())  # pyright: ignore[reportPrivateUsage]

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from limner.core.errors import UserError
 from limner.core.schedule import Schedule
 from limner.core.spec import register
-from limner.objectives.base import Logits, Penalty, Scene
+from limner.objectives.base import Penalty, Scene, slope
 
 
-def squared_slope(x: Tensor, logits: Logits) -> Float[Tensor, " n"]:
-    """(n, …), (n,) → (n,): squared norm of d logit / d x, itself differentiable."""
-    (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+def squared(slope: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+    """(n, …) → (n,): squared norm of each row."""
     return slope.float().square().flatten(1).sum(1)
 
 
@@ -31,7 +30,7 @@ class R1(Penalty):
     gamma: Schedule = 1.0
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        return scene.at(self.gamma) / 2 * squared_slope(scene.real, scene.real_logits)
+        return scene.at(self.gamma) / 2 * squared(scene.real_slope)
 
 
 @register
@@ -45,7 +44,7 @@ class R2(Penalty):
     gamma: Schedule = 1.0
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        return scene.at(self.gamma) / 2 * squared_slope(scene.fake, scene.fake_logits)
+        return scene.at(self.gamma) / 2 * squared(scene.fake_slope)
 
 
 @register
@@ -65,7 +64,7 @@ class GradientPenalty(Penalty):
         share = scene.at.uniform(*(1,) * (real.ndim - 1))
         # Not torch.lerp: under autocast fakes may be bfloat16 and reals are not.
         between = (fake + (real - fake) * share).requires_grad_()
-        norm = (squared_slope(between, scene.critic(between, scene.label)) + 1e-12).sqrt()
+        norm = (squared(slope(between, scene.critic(between, scene.label))) + 1e-12).sqrt()
         return scene.at(self.weight) * (norm - self.target).square()
 
 
