@@ -43,7 +43,8 @@ from limner.objectives.base import Penalty, Scene
 from limner.objectives.penalties import squared
 from limner.project import as_good_as_any, fewer, set_aside
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 
 SIDE, COUNT = 8, 12_800
 BASE = ("generator.width=64", "critic.width=64", "batch=32", "average=640", "lr=0.002", "precision=fp32")

@@ -39,7 +39,8 @@ from limner.metrics.fixed import RandomFeatures
 from limner.metrics.frechet import FrechetDistance
 from limner.objectives.base import generator_of
 from limner.proofs.mixtures import GAMMA, LATENT, MIXTURES, follow
-from limner.train import Budget, GaveUp, Run, State, train
+from limner.run import Run
+from limner.train import Budget, GaveUp, State, train
 
 Settings = dict[str, Any]
 Found = dict[str, float]

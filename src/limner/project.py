@@ -39,8 +39,9 @@ from limner.data.pairs import BATCHES
 from limner.journal import Journal, looks
 from limner.monitor import monitor
 from limner.patience import History, Reason, patient, worn_out
+from limner.run import Run, check
 from limner.selection import fewer, relabelled, rows_of, set_aside
-from limner.train import Budget, GaveUp, Run, Source, State, check, train
+from limner.train import Budget, GaveUp, Source, State, train
 from limner.translations import watch_translations
 from limner.trend import finished, regular, trend
 

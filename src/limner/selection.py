@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from limner.core.errors import UserError
 from limner.data.images import Images
 from limner.data.labels import repeated, thinned
-from limner.train import Run
+from limner.run import Run
 
 LEAST = 4
 """Pictures below which there is nothing to train on, or nothing to compare with."""

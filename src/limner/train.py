@@ -9,96 +9,31 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from limner.augments.base import Augment
 from limner.core import parallel
 from limner.core.ema import Average
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Progress
 from limner.core.health import Health, agreed
 from limner.core.moment import Moment
-from limner.core.optim import Adam, Optimizer, lay_out_alike
+from limner.core.optim import lay_out_alike
 from limner.core.pace import Clock, Pace
 from limner.core.rng import derived, generator, reseed
-from limner.core.spec import build, catalog, register, spec
+from limner.core.spec import build, spec
 from limner.core.tape import NotFinite, Tape
-from limner.models.base import Model, kind_of
-from limner.objectives.base import Examples, Objective
+from limner.models.base import Model
+from limner.objectives.base import Examples
+from limner.run import Run, check
 
 RETRIES = 6
 """Rollbacks after which a training is given up."""
 GENTLER = 0.25
 """Factor of the learning rate when an ill training goes back."""
-
-
-@register
-@dataclass(frozen=True)
-class Player:
-    """How one turn moves its weights.
-
-    optimizer: the rule, with its rate
-    steps: turns in a row, on a new batch each, per step of the whole
-    clip_norm: longest gradient, none for any
-    clip_value: largest entry of the gradient, none for any
-    """
-
-    optimizer: Optimizer = Adam()
-    steps: int = 1
-    clip_norm: float | None = None
-    clip_value: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or any(clip is not None and clip <= 0 for clip in (self.clip_norm, self.clip_value)):
-            raise UserError("Player: steps must be 1 or more, and clips above 0 or none")
-
-
-@register
-@dataclass(frozen=True)
-class Run:
-    """Everything that decides a training, beside the data and the budget.
-
-    objective: who plays, and for what
-    nets: role → network
-    players: turn → how it moves
-    batch: images a step, over all processes
-    average: half-life of the averaged weights, in images
-    augment: what the critic is shown instead of the images, none for the images themselves
-    precision: arithmetic of the networks
-    compile: whether the generator is compiled
-    keep: what becomes the model file: the last state that cannot be told from the best on held-out images, or the last
-    patience: looks in a row without a better score after which training stops, none to go on
-    rescues: how often an ill training goes back to its best look, and on at a quarter of the rate; the run then depends
-        on when it looks, which is by the clock
-    pictures: how many of the images are trained on, drawn by the seed; none for all
-    labels: how many labels are kept, as many of each class; none for all
-    labelled: share of the images shown that have a label, by repeating those; none for as many as there are
-    seed: of everything random
-    """
-
-    objective: Objective
-    nets: dict[str, Model]
-    players: dict[str, Player] = field(default_factory=dict[str, Player])
-    batch: int = 64
-    average: float = 20_000.0
-    augment: Augment | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
-    compile: bool = False
-    keep: Literal["best", "last"] = "best"
-    patience: int | None = None
-    rescues: int = 0
-    pictures: int | None = None
-    labels: int | None = None
-    labelled: float | None = None
-    seed: int = 0
-
-    def player(self, turn: str) -> Player:
-        """How a turn moves; the default player where none was named."""
-        return self.players.get(turn, Player())
 
 
 @dataclass(frozen=True)
@@ -204,41 +139,6 @@ PLAIN = ("nimg", "looked", "seconds", "reserve", "rate", "retries", "rescues", "
 """The parts of a state that are not tensors."""
 
 
-def check(run: Run) -> None:
-    """Raise UserError unless the networks are those that the objective moves, and labels can be shown as asked."""
-    if run.labelled is not None and not 0 < run.labelled < 1:
-        raise UserError(f"labelled={run.labelled} is not a share of the images shown; use -o labelled=0.5")
-    for name, least, advice in (("batch", 1, "64"), ("seed", 0, "0"), ("pictures", 2, "1000, or none for all"),
-                                ("patience", 1, "5, or none to go on"), ("rescues", 0, "3, or 0 for never"),
-                                ("labels", 1, "100, or none for all"), ("average", 0, "20000")):  # fmt: skip
-        if (given := getattr(run, name)) is not None and given < least:
-            raise UserError(f"{name}={given} is too little; use -o {name}={advice}")
-    needed = run.objective.roles()
-    name = type(run.objective).__name__
-    for role in needed:
-        if role not in run.nets:
-            raise UserError(f"objective {name} needs a network for the role {role}: -o {role}=…, or another recipe")
-        kind = run.objective.kinds.get(role) or kind_of(role) or Model
-        given = type(run.nets[role]).__name__
-        if not isinstance(run.nets[role], kind):
-            there = ", ".join(catalog(kind))
-            raise UserError(f"objective {name} needs a {kind.__name__} as {role}, not {given}; there are {there}")
-        if role in run.objective.labelled and not getattr(run.nets[role], "classes", 0):
-            advice = "give one folder a class, or a metadata.csv with a column label"
-            raise UserError(f"objective {name} needs labels, and its {role} is told none; {advice}")
-    run.objective.check(run.nets)
-    for turn in run.players:
-        if turn not in run.objective.players:
-            raise UserError(f"players.{turn}: objective {name} has the turns {', '.join(run.objective.players)}")
-        try:
-            run.player(turn).optimizer.make([torch.zeros(1, requires_grad=True)])
-        except ValueError as error:
-            raise UserError(f"players.{turn}.optimizer: {str(error).lower()}; see limner list Optimizer") from error
-    for penalty in getattr(run.objective, "penalties", ()):
-        for net in (run.nets[role] for role in needed if role.startswith("critic")):
-            penalty.check(net)
-
-
 class GaveUp(ArithmeticError):
     """Smaller learning rates did not help."""
 
@@ -320,6 +220,8 @@ def _step(state: State, run: Run, batches: Source, share: float) -> dict[str, Te
     rows = parallel.rows(run.batch)
     drawn: dict[int, Examples] = {}
     kept: dict[int, dict[str, Any]] = {}
+    for net in (*state.nets.values(), *state.averaged.values()):
+        cast("Model", net).pace(share)
     for turn in run.objective.players:
         state.free(turn)
         for k in range(run.player(turn).steps):

@@ -14,14 +14,14 @@ LAYERS = (
     {"core", "lessons"},
     {"models", "distances", "data"},
     {"objectives", "augments", "operators", "goals", "metrics", "baselines"},
-    {"train", "explore", "evaluate", "codec", "recognise", "monitor", "patience", "likeness", "journal", "curve"}
+    {"run", "train", "explore", "evaluate", "codec", "recognise", "monitor", "patience", "likeness", "journal", "curve"}
     | {"translations", "restoring", "judging", "alarms", "symptoms", "trend"},
     {"project", "recipes", "report", "selection", "tuning"},
     {"cli", "studio", "proofs", "verify"},
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]
 ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators"), ("objectives", "augments")}
-ALLOWED_SIDEWAYS |= {("restoring", "explore"), ("monitor", "alarms"), ("monitor", "symptoms")}
+ALLOWED_SIDEWAYS |= {("train", "run"), ("restoring", "explore"), ("monitor", "alarms"), ("monitor", "symptoms")}
 CORE_MAY_IMPORT = {"torch", "numpy", "jaxtyping", "safetensors"}
 CORE_MAY_IMPORT_LATE = CORE_MAY_IMPORT | {"PIL"}
 STANDARD = __import__("sys").stdlib_module_names

@@ -13,7 +13,7 @@ from limner.core.spec import build, catalog, check, options, parse, spec
 from limner.objectives.base import Objective
 from limner.operators.blur import Blur
 from limner.operators.noise import Noise
-from limner.train import Player, Run
+from limner.run import Player, Run
 
 KINDS = kinds() | {"Player": Player}
 # what a class needs that has no default

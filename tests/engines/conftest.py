@@ -20,7 +20,8 @@ from limner.data.batches import Batches
 from limner.data.images import Images
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.gan import GAN
-from limner.train import Run, State
+from limner.run import Run
+from limner.train import State
 
 CPU = torch.device("cpu")
 TINY = {"width": 4, "widest": 8, "depth": 2, "features": 8, "dropout": 0.3}

@@ -39,7 +39,8 @@ from limner.objectives.gan import GAN
 from limner.objectives.infogan import InfoGAN
 from limner.objectives.penalties import R1, R2, GradientPenalty
 from limner.objectives.sparse import SparseAutoencoder
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 IMAGE, CPU = Image(1, 8, 8), torch.device("cpu")
 

@@ -13,7 +13,8 @@ from limner.core.events import Event, Finished, Look, Progress
 from limner.core.optim import Adam
 from limner.core.pace import Pace
 from limner.core.schedule import Ramp
-from limner.train import Budget, Player, train
+from limner.run import Player
+from limner.train import Budget, train
 
 
 @pytest.mark.usefixtures("free_looks")

@@ -21,7 +21,8 @@ from limner.objectives.bigan import BiGAN
 from limner.objectives.infogan import InfoGAN
 from limner.project import Project, Settings
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Player, Run, train
+from limner.run import Player, Run
+from limner.train import Budget, train
 
 IMAGE, READ = Image(1, 8, 8), Mixed((Categorical(3), Uniform(2)))
 WHOLE = Mixed((*READ.parts, Gaussian(4)))

@@ -23,7 +23,8 @@ from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
 from limner.objectives.vae import VAE
 from limner.project import as_good_as_any
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 pytestmark = pytest.mark.usefixtures("free_looks")

@@ -19,7 +19,8 @@ from limner.likeness import load
 from limner.patience import Reason, worn_out
 from limner.project import Project, Settings, fewer, slack
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run
+from limner.run import Run
+from limner.train import Budget
 
 pytestmark = pytest.mark.usefixtures("free_looks")
 QUICK = ("generator.width=32", "critic.width=32", "batch=50", "pictures=50", "players.generator.optimizer.lr=0.0")

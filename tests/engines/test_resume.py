@@ -36,7 +36,8 @@ from limner.objectives.penalties import GradientPenalty, WeightClip
 from limner.objectives.semisupervised import SemiSupervisedGAN
 from limner.objectives.vae import VAE
 from limner.objectives.vaegan import VAEGAN
-from limner.train import Budget, Player, Run, train
+from limner.run import Player, Run
+from limner.train import Budget, train
 
 STEPS = 5
 FAMILIES = sorted(catalog(Generator))

@@ -15,7 +15,8 @@ from limner.core.optim import SGD
 from limner.data.batches import Batch
 from limner.models.dcgan import DCGANCritic, DCGANGenerator
 from limner.objectives.gan import GAN
-from limner.train import RETRIES, Budget, GaveUp, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import RETRIES, Budget, GaveUp, State, train
 
 pytestmark = pytest.mark.usefixtures("free_looks")
 STEPS = 12

@@ -25,7 +25,8 @@ from limner.objectives.paired import Paired
 from limner.objectives.penalties import R1
 from limner.project import Project, Settings, as_good_as_any
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Player, Run, train
+from limner.run import Player, Run
+from limner.train import Budget, train
 
 IMAGE = Image(1, 8, 8)
 SMALL = {"width": 4, "widest": 8}

@@ -27,7 +27,8 @@ from limner.data.images import Images
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.gan import GAN
 from limner.project import Project, Settings
-from limner.train import Budget, Player, Run
+from limner.run import Player, Run
+from limner.train import Budget
 
 
 def pictures() -> Images:

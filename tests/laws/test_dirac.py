@@ -25,7 +25,8 @@ from limner.objectives.base import Game, Penalty
 from limner.objectives.games import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from limner.objectives.gan import GAN
 from limner.objectives.penalties import R1, R2, GradientPenalty, WeightClip
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 H, GAMMA = 0.2, 0.5
 POINT, CODES = Image(1, 1, 1), Gaussian(1)

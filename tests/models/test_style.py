@@ -21,7 +21,8 @@ from limner.models.layers import Conv, Up
 from limner.models.style import Modulated, StyleGenerator
 from limner.objectives.base import generator_of
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 
 IMAGE = Image(3, 32, 32)
 

@@ -23,7 +23,7 @@ from limner.objectives.conditional import ConditionalGAN
 from limner.objectives.games import NonSaturating
 from limner.objectives.gan import GAN
 from limner.objectives.semisupervised import SemiSupervisedGAN
-from limner.train import Run, check
+from limner.run import Run, check
 
 IMAGE = Image(1, 4, 4)
 N, K = 5, 3

@@ -27,7 +27,7 @@ from limner.objectives.aae import AAE
 from limner.objectives.base import Game, Objective
 from limner.objectives.bigan import BiGAN
 from limner.objectives.infogan import InfoGAN, unsorted
-from limner.train import Run, check
+from limner.run import Run, check
 
 IMAGE, N = Image(1, 4, 4), 6
 READ = Mixed((Categorical(3, 2.0), Uniform(2)))

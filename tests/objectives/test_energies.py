@@ -17,7 +17,7 @@ from limner.models.energy import AutoencoderCritic
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.began import BEGAN
 from limner.objectives.ebgan import EBGAN, EnergyMargin, pull_away
-from limner.train import Run, check
+from limner.run import Run, check
 
 IMAGE = Image(1, 8, 8)
 N = 6

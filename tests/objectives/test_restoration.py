@@ -20,7 +20,8 @@ from limner.operators.mask import Mask
 from limner.operators.noise import Noise
 from limner.operators.resample import Downsample
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 from limner.translations import watch_translations
 
 IMAGE = Image(1, 16, 16)

@@ -20,7 +20,8 @@ from limner.data.labels import repeated, thinned
 from limner.models.plain import PlainCritic, PlainGenerator
 from limner.objectives.classify import Classification
 from limner.objectives.semisupervised import SemiSupervisedGAN, gap
-from limner.train import Budget, Player, Run, State, check, train
+from limner.run import Player, Run, check
+from limner.train import Budget, State, train
 
 IMAGE = Image(1, 4, 4)
 N, K = 6, 3

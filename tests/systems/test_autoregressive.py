@@ -182,7 +182,8 @@ def test_recipe_resumes_exactly(recipe: str, tmp_path: Path) -> None:
     from limner.core.events import Progress
     from limner.data.batches import Batches
     from limner.data.images import Images
-    from limner.train import Budget, Run, train
+    from limner.run import Run
+    from limner.train import Budget, train
 
     pixels = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 1), dtype=np.uint8)
     images = Images(pixels, None, (), "planted", "planted")
@@ -214,6 +215,6 @@ def test_mistakes_are_one_line() -> None:
 
 
 def any_run(net: Any) -> Any:
-    from limner.train import Run
+    from limner.run import Run
 
     return Run(MaximumLikelihood(), {"generator": net})

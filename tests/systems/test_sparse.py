@@ -33,7 +33,8 @@ from limner.models.sparsity import (
 )
 from limner.objectives.sparse import SparseAutoencoder
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 
 IMAGE = Image(1, 8, 8)
 H = torch.randn(20, 12, generator=torch.Generator().manual_seed(0))

@@ -27,7 +27,8 @@ from limner.objectives.gan import GAN
 from limner.objectives.sparsegan import SparseGAN, sizes
 from limner.proofs.sparse import planted
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 IMAGE = Image(1, 8, 8)
 CODES = Sparse(24, 3)

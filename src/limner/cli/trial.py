@@ -37,7 +37,8 @@ def attempt(plan: Spec, images: Images, device: str) -> Trial:
     from limner.core.events import Progress
     from limner.core.spec import build
     from limner.data.batches import Batches
-    from limner.train import Budget, Run, State, train
+    from limner.run import Run
+    from limner.train import Budget, State, train
 
     run = build(plan, Run)
     state = State(run, torch.device(device))

@@ -30,14 +30,21 @@ Labels = Int[Tensor, " n"] | Float[Tensor, "n told"]
 
 
 class Model(nn.Module):
-    """A network that remembers the arguments it was made with."""
+    """A network that remembers the arguments it was made with.
 
+    grow: shares of a training after which the size of its pictures doubles; empty for full size throughout
+    """
+
+    grow: tuple[float, ...] = ()
     arguments: dict[str, Any]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "__init__" in cls.__dict__:
             cls.__init__ = _remembering(cls.__init__)
+
+    def pace(self, progress: float) -> None:
+        """Told before each step of a training how much of it is over, 0 to 1; never told otherwise."""
 
 
 class Generator(Model):

@@ -38,6 +38,7 @@ class AAE(GAN):
     distance: Distance = Squared()
     weight: Schedule = 20.0
     code: Literal["mean", "sample"] = "mean"
+    begins_small: ClassVar[bool] = False
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
     kinds: ClassVar[dict[str, type[Model]]] = {"critic": CodeCritic}
 

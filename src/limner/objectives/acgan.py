@@ -35,6 +35,7 @@ class ACGAN(GAN):
 
     weight: Schedule = 1.0
     pull: Schedule = 1.0
+    begins_small: ClassVar[bool] = False
     labelled: ClassVar[tuple[str, ...]] = ("generator", "critic")
 
     def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:

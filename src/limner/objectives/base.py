@@ -43,6 +43,8 @@ class Objective:
     """Whether codes of the prior make pictures, to be shown and judged; where not, reconstructions are."""
     domains: ClassVar[Domains] = "one"
     """What a batch holds: pictures, pictures of two domains, or of two domains matched one to one."""
+    begins_small: ClassVar[bool] = False
+    """Whether fakes may be smaller than the pictures, as those of a growing generator are at first."""
     labelled: ClassVar[tuple[str, ...]] = ()
     """Roles that must be told labels: without them there is nothing to train."""
 

@@ -37,6 +37,7 @@ class BiGAN(GAN):
     code: Literal["mean", "sample"] = "mean"
     regress: Schedule = 0.0
     kin: Augment = Affine(turn=10.0, shift=0.05, scale=0.1, slant=0.2)
+    begins_small: ClassVar[bool] = False
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
     kinds: ClassVar[dict[str, type[Model]]] = {"critic": JointCritic}
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from limner.core.moment import Moment
 from limner.core.spec import register
@@ -36,6 +37,7 @@ class GAN(Objective):
 
     game: Game = Relativistic()
     penalties: tuple[Penalty, ...] = (R1(), R2())
+    begins_small: ClassVar[bool] = True
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator",), "critic": ("critic",)}
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
@@ -55,7 +57,7 @@ class GAN(Objective):
         """
         critic, seen = critic_of(nets), at.seen(fake)
         with recorded(critic):
-            at.kept["scene"] = scene = staged(critic, at.seen(batch.x), seen, batch.label, at)
+            at.kept["scene"] = scene = staged(critic, at.seen(as_large(batch.x, fake)), seen, batch.label, at)
             value, push = self.push(scene)
         return {"game": value + ((seen - seen.detach()) * push).flatten(1).sum(1)}
 
@@ -75,7 +77,7 @@ class GAN(Objective):
             fake = at.kept.pop("fake", None)
             if fake is None:
                 fake = generator(at.codes(generator.latent), batch.label).detach()
-            return self.judge(critic, at.seen(batch.x), at.seen(fake), batch.label, at)
+            return self.judge(critic, at.seen(as_large(batch.x, fake)), at.seen(fake), batch.label, at)
         scene.at = at
         return verdict(self.game, self.penalties, scene)
 
@@ -95,6 +97,11 @@ def staged(critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, 
     """What a critic says of real rows and of fakes, cut off from where they come from."""
     real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
     return Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
+
+
+def as_large(x: Float[Tensor, "n c _ _"], fake: Float[Tensor, "n c _ _"]) -> Pictures:
+    """Pictures averaged down to the fakes' size, where these are smaller."""
+    return x if x.shape == fake.shape else F.adaptive_avg_pool2d(x, (fake.shape[2], fake.shape[3]))
 
 
 @contextmanager

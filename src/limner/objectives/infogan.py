@@ -51,6 +51,7 @@ class InfoGAN(GAN):
     sorting: Schedule = 0.0
     even: Schedule = 4.0
     kin: Augment = Affine(turn=15.0, shift=0.08, scale=0.15, slant=0.3)
+    begins_small: ClassVar[bool] = False
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
 
     def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:

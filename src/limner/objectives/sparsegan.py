@@ -50,6 +50,7 @@ class SparseGAN(GAN):
     every: int = 4
     revival: float = 0.1
     activations: Schedule = 0.0
+    begins_small: ClassVar[bool] = False
     players: ClassVar[dict[str, tuple[str, ...]]] = {"generator": ("generator", "encoder"), "critic": ("critic",)}
     kinds: ClassVar[dict[str, type[Model]]] = {"encoder": SparseEncoder}
 

@@ -37,6 +37,7 @@ class VAEGAN(GAN):
     adversarial: Schedule = 100.0
     beta: Schedule = 1.0
     pixels: Schedule = 0.0
+    begins_small: ClassVar[bool] = False
     players: ClassVar[dict[str, tuple[str, ...]]] = {"autoencoder": ("encoder", "generator"), "critic": ("critic",)}
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:

@@ -23,7 +23,8 @@ from limner.models.plain import PlainEncoder, PlainGenerator
 from limner.objectives.aae import AAE
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.encoding import codes, reconstruction_error, sample_distance
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 IMAGES = 120_000
 PRIORS: dict[str, Latent] = {"Gaussian": Gaussian(2), "cube": Uniform(2)}

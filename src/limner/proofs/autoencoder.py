@@ -20,7 +20,8 @@ from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.base import encoder_of, generator_of
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.vae import Points, planted
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 SETS = {"mnist": 64, "fashion": 64, "cifar10": 128, "flowers": 128}
 """Data set → numbers in a code. Flowers are made 32 pixels wide."""

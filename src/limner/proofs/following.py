@@ -20,7 +20,8 @@ from limner.metrics.base import Extractor
 from limner.metrics.frechet import FrechetDistance
 from limner.objectives.base import generator_of
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from limner.core.spec import Spec, build
 from limner.models.base import Critic
 from limner.objectives.base import Examples, Objective, critic_of
 from limner.objectives.gan import GAN
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 Quantile = Callable[[Float[Tensor, " n"]], Float[Tensor, " n"]]
 LINE = {"is": "Image", "channels": 1, "height": 1, "width": 1}

@@ -30,7 +30,8 @@ from limner.models.base import Generator
 from limner.objectives.base import generator_of
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.known import Points
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 
 LATENT = "Mixed([Categorical(1024, 32.0), Gaussian(2)])"
 PLAIN = "Gaussian(2)"

@@ -19,7 +19,8 @@ from limner.models.base import Generator
 from limner.models.sparse import Activity, SparseEncoder, SparseGenerator, activity
 from limner.proofs.base import Bench, Row, proof
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 
 Features = Float[Tensor, "n d"]
 LEVELS = (8, 16, 32, 64, 128)

@@ -20,7 +20,8 @@ from limner.models.sparse import SparseEncoder, activity
 from limner.proofs.base import Bench, Row, proof
 from limner.proofs.sparse import classes, codes, pixels, probe
 from limner.recipes.base import Facts, plan
-from limner.train import Budget, Run, State, train
+from limner.run import Run
+from limner.train import Budget, State, train
 
 LENET = "weights/mnist-lenet5.safetensors"
 SMALL = ("generator.width=16", "critic.width=16", "average=5000")

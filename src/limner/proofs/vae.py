@@ -24,7 +24,8 @@ from limner.objectives.base import encoder_of, generator_of
 from limner.objectives.likelihoods import Bernoulli, Normal
 from limner.objectives.vae import VAE
 from limner.proofs.base import Bench, Row, proof
-from limner.train import Budget, Player, Run, State, train
+from limner.run import Player, Run
+from limner.train import Budget, State, train
 
 MNIST = "89.8 (the issue's target); 86.8 for 50 codes, 2 × 200 hidden, 200 M images (Burda et al. 2016, table 1, VAE)"
 PLAIN = (

@@ -17,7 +17,7 @@ from limner.core.errors import UserError, unknown
 from limner.core.pixels import Image
 from limner.core.spec import Spec, catalog, check, check_name, options, override, spec
 from limner.models.base import Model, kind_of
-from limner.train import Run
+from limner.run import Run
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from limner.core.spec import Spec, check, override
 from limner.recipes.base import Facts, recipe
-from limner.recipes.default import default
-from limner.train import Run
+from limner.recipes.default import light
+from limner.run import Run
 
 
 @recipe
@@ -35,7 +35,7 @@ def residual(facts: Facts) -> Spec:
 
 def run(facts: Facts, generator: Spec, critic: Spec, lr: float = 1e-3) -> Spec:
     """The default recipe with other networks and rate."""
-    planned = check(default(facts), Run)
+    planned = check(light(facts), Run)
     for turn in planned["players"]:
         planned = override(planned, f"players.{turn}.optimizer.lr=Cosine({lr}, {lr / 10}, 0.5)", Run)
     return planned | {"nets": {"generator": generator, "critic": critic}}

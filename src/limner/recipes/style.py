@@ -5,7 +5,7 @@ from __future__ import annotations
 from limner.core.spec import Spec, override
 from limner.recipes.base import Facts, recipe
 from limner.recipes.families import run
-from limner.train import Run
+from limner.run import Run
 
 
 @recipe
