@@ -103,11 +103,11 @@ def check(run: Run) -> None:
             advice = "give one folder a class, or a metadata.csv with a column label"
             raise UserError(f"objective {name} needs labels, and its {role} is told none; {advice}")
     grown = [role for role in needed if run.nets[role].grow]
-    advice = "".join(f"; use --recipe light, or -o {role}.grow=[]" for role in grown[:1])
+    advice = "".join(f"-o {role}.grow=[]" for role in grown[:1])
     if grown and not run.objective.begins_small:
-        raise UserError(f"objective {name} needs pictures of full size throughout{advice}")
+        raise UserError(f"objective {name} needs pictures of full size throughout: {advice}")
     if len({run.nets[role].grow for role in needed}) > 1:
-        raise UserError(f"{' and '.join(needed)} must grow alike{advice}")
+        raise UserError(f"{' and '.join(needed)} must grow alike: {advice}, or --recipe light")
     run.objective.check(run.nets)
     for turn in run.players:
         if turn not in run.objective.players:

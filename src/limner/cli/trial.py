@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from limner.data.images import Images
 
 SECONDS = 2.0
+ENDLESS, LATE = 10**12, 90
+"""Images of a training that is not going to end, and the percentage of it that is over."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class Trial:
 
 
 def attempt(plan: Spec, images: Images, device: str) -> Trial:
-    """Train on `images` for about two seconds after a first step that warms up."""
+    """Train on `images` for about two seconds after a first step that warms up.
+
+    As late in a training, when networks that grow have grown: the beginning is faster and smaller than the whole.
+    """
     import torch
 
     from limner.core.events import Progress
@@ -42,7 +47,8 @@ def attempt(plan: Spec, images: Images, device: str) -> Trial:
 
     run = build(plan, Run)
     state = State(run, torch.device(device))
-    events = train(state, run, Batches(images, run.batch, run.seed, device), until=Budget(images=10**12))
+    state.nimg = LATE * ENDLESS // 100
+    events = train(state, run, Batches(images, run.batch, run.seed, device), until=Budget(images=ENDLESS))
     first = next(event for event in events if isinstance(event, Progress))
     started, last = time.monotonic(), first
     for event in events:

@@ -1,4 +1,4 @@
-"""The style family: exact laws of modulation and truncation, and flowers beside the default recipe."""
+"""The style family: exact laws of modulation and truncation, and flowers beside the light recipe."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def style(bench: Bench) -> Iterator[Row]:
     """Modulation against a kernel for each picture, truncation in w; flowers at 64 px for equal seconds.
 
     Equal seconds are taken as the images that each recipe sees in them on the machine of the docs: the style family
-    sees 0.85 times as many as the default.
+    sees 0.85 times as many as `light`.
     """
     seeds = bench.seeds[:1] if bench.quick else bench.seeds
     yield Row("modulation against a kernel a picture", tuple(_modulation_error(s) for s in seeds), at_most=1e-5,
