@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,10 @@ def driver() -> Any:
     return module
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_curve() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing the curve takes longer than these runs; other tests do it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limner.project.draw_curve", lambda *_: None)
-        yield
+    monkeypatch.setattr("limner.project.draw_curve", lambda *_: None)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +39,7 @@ def trained(driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pace, "due", lambda *_: True)
+        patch.setattr("limner.project.draw_curve", lambda *_: None)
         list(Project.create(folder, driver.settings(48)).work(driver.pictures()))
     return folder
 
