@@ -91,6 +91,23 @@ def test_a_training_goes_through_all_sizes() -> None:
         assert new.isfinite().all() and not torch.equal(old, new), "every part has learned"
 
 
+@torch.no_grad()
+def test_what_has_doubled_stays_so_after_a_longer_budget() -> None:
+    generator, critic = nets()
+    for net in (generator, critic):
+        net.pace(0.7)
+    again, judge = nets()
+    again.load_state_dict(generator.state_dict())
+    judge.load_state_dict(critic.state_dict())
+    again.pace(0.1)
+    judge.pace(0.1)
+    x = again(torch.randn(3, 6))
+    assert x.shape[2:] == SMALLER[2] and judge.begin == 0 and judge.new == 1.0
+    x = torch.rand(3, 3, *SMALLER[2])
+    critic.pace(1.0)
+    torch.testing.assert_close(judge(x), critic(x))
+
+
 def test_who_may_play() -> None:
     generator, critic = nets()
     with pytest.raises(UserError, match="must grow alike"):

@@ -30,8 +30,29 @@ BLEND = 0.3
 """Share of a phase in which the critic's new layer is blended in."""
 
 
+class Doublings:
+    """How often a network has doubled its size, which it never takes back: a training may go on for longer.
+
+    It is saved with the weights.
+    """
+
+    grow: tuple[float, ...]
+    begun = 0
+
+    def phase(self, progress: float) -> int:
+        """Doublings so far, 0 to len(grow)."""
+        self.begun = max(self.begun, sum(progress >= share for share in self.grow))
+        return self.begun
+
+    def get_extra_state(self) -> Tensor:
+        return torch.tensor(self.begun)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.begun = int(state)
+
+
 @register
-class GrowingGenerator(Generator):
+class GrowingGenerator(Doublings, Generator):
     """Doublings with batch norm; from the first size on each adds its part to the picture made so far.
 
     image: shape of what it makes
@@ -67,8 +88,7 @@ class GrowingGenerator(Generator):
         )
 
     def pace(self, progress: float) -> None:
-        begun = sum(progress >= share for share in self.grow)
-        self.scale = max(self.first, len(self.sizes) - 1 - len(self.grow) + begun)
+        self.scale = max(self.first, len(self.sizes) - 1 - len(self.grow) + self.phase(progress))
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
         top = self.scale if self.training else len(self.sizes) - 1
@@ -87,7 +107,7 @@ class GrowingGenerator(Generator):
 
 
 @register
-class GrowingCritic(Critic):
+class GrowingCritic(Doublings, Critic):
     """Halvings and one dense layer; labels by projection. Early in a training pictures enter further in.
 
     Pictures that are larger than those it has got to are averaged down to them.
@@ -120,11 +140,10 @@ class GrowingCritic(Critic):
         self.begin, self.new = 0, 1.0
 
     def pace(self, progress: float) -> None:
-        bounds = [0.0, *self.grow, 1.0]
-        phase = sum(progress >= share for share in self.grow)
+        bounds, phase = (0.0, *self.grow, 1.0), self.phase(progress)
         self.begin = min(len(self.grow) - phase, len(self.sizes) - 1)
         since = (progress - bounds[phase]) / (bounds[phase + 1] - bounds[phase])
-        self.new = min(since / BLEND, 1.0) if phase else 1.0
+        self.new = min(since / BLEND, 1.0) if phase and since >= 0 else 1.0
 
     def features(self, x: Pictures) -> Float[Tensor, "n d"]:
         if x.shape[3] > self.sizes[self.begin][1]:

@@ -21,7 +21,7 @@ from limner.core.spec import register
 from limner.models.base import Labels, Pictures
 from limner.objectives.base import Examples, Game, Objective, Penalty, Scene, critic_of, generator_of, verdict
 from limner.objectives.games import Relativistic
-from limner.objectives.penalties import R1, R2
+from limner.objectives.penalties import R1, R2, due
 
 
 @register
@@ -66,7 +66,7 @@ class GAN(Objective):
         logits = scene.fake_logits.detach().requires_grad_()
         value = self.game.generator(scene.real_logits.detach(), logits)
         (pull,) = torch.autograd.grad(value.sum(), logits)
-        if apart(scene.critic) and any(isinstance(penalty, R2) for penalty in self.penalties):
+        if apart(scene.critic) and any(isinstance(p, R2) and due(p.every, scene.at) for p in self.penalties):
             return value.detach(), pull.view(-1, *(1,) * (scene.fake.ndim - 1)) * scene.fake_slope.detach()
         return value.detach(), torch.autograd.grad(scene.fake_logits, scene.fake, pull, retain_graph=True)[0]
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.core.errors import UserError
+from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
 from limner.objectives.base import Penalty, Scene, slope
@@ -19,18 +20,36 @@ def squared(slope: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
     return slope.float().square().flatten(1).sum(1)
 
 
+def due(every: int, at: Moment) -> bool:
+    """Whether this step is one of those in which a penalty is taken, the first of each `every`."""
+    return at.nimg // at.total % every == 0
+
+
+def insist_on_steps(every: int) -> None:
+    """Raise UserError unless it is a number of steps."""
+    if every < 1:
+        raise UserError(f"every={every}: a penalty is taken once in 1 or more steps")
+
+
 @register
 @dataclass(frozen=True)
 class R1(Penalty):
     """γ/2 ‖∇D‖² at real images (Mescheder et al. 2018, eq. 9).
 
     gamma: weight, a number or a curve
+    every: taken once in so many steps, as many times as strong (Karras et al. 2020, section 3.1)
     """
 
     gamma: Schedule = 1.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        insist_on_steps(self.every)
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        return scene.at(self.gamma) / 2 * squared(scene.real_slope)
+        if not due(self.every, scene.at):
+            return torch.zeros_like(scene.real_logits)
+        return scene.at(self.gamma) * self.every / 2 * squared(scene.real_slope)
 
 
 @register
@@ -39,12 +58,19 @@ class R2(Penalty):
     """γ/2 ‖∇D‖² at generated images (Mescheder et al. 2018, eq. 10).
 
     gamma: weight, a number or a curve
+    every: taken once in so many steps, as many times as strong (Karras et al. 2020, section 3.1)
     """
 
     gamma: Schedule = 1.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        insist_on_steps(self.every)
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        return scene.at(self.gamma) / 2 * squared(scene.fake_slope)
+        if not due(self.every, scene.at):
+            return torch.zeros_like(scene.fake_logits)
+        return scene.at(self.gamma) * self.every / 2 * squared(scene.fake_slope)
 
 
 @register
