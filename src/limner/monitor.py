@@ -104,7 +104,9 @@ class Watch:
         values: dict[str, float] = {}
         if self._sampled:
             fake, label = self._draw()
-            yield Preview(at.nimg, grid(to_bytes(fake[:64]), 8)[None])
+            # evenly among all: they are told labels in the order of the data, a folder after the other
+            shown = torch.linspace(0, len(fake) - 1, min(64, len(fake))).long()
+            yield Preview(at.nimg, grid(to_bytes(fake[shown]), 8)[None])
             values |= self._scores(fake, label)
         if (encoder := self._encoder()) is not None:
             made = self._reconstruct(encoder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -200,3 +201,20 @@ def _learn_by_heart(state: State, known: Any, others: Any) -> None:
         (torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean()).backward()
         optimizer.step()
     critic.requires_grad_(False)
+
+
+def test_the_preview_shows_every_class(kit: Any) -> None:
+    """Labels come in the order of the data, a folder after the other: the first 64 would all be of one class."""
+    mixed = kit.pictures(600)
+    order = np.argsort(mixed.labels, kind="stable")
+    in_folders = dataclasses.replace(mixed, pixels=mixed.pixels[order], labels=mixed.labels[order])
+    image = Image(1, 8, 8)
+    nets = {"generator": PlainGenerator(image, classes=3, width=8), "critic": PlainCritic(image, classes=3, width=8)}
+    state = State(Run(GAN(), nets), torch.device("cpu"))
+    # paints its label: 0 black, 1 grey, 2 white
+    state.averaged["generator"].forward = lambda z, label: (label.float() - 1).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+    events = monitor(looks(), state, in_folders, kit.pictures(40, seed=1), n=500)
+    sheet = next(event for event in events if isinstance(event, Preview)).images[0, :, :, 0]
+    cells = [sheet[y + 4, x + 4] for y in range(2, 80, 10) for x in range(2, 80, 10)]
+    shares = [np.mean([abs(int(cell) - level) < 3 for cell in cells]) for level in (0, 128, 255)]
+    assert sum(shares) == 1 and np.allclose(shares, np.bincount(mixed.labels) / 600, atol=0.05)

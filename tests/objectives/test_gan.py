@@ -15,7 +15,7 @@ from limner.core.spec import build
 from limner.models.base import Critic, Generator
 from limner.objectives.base import Game, Penalty
 from limner.objectives.gan import GAN, recorded
-from limner.objectives.penalties import squared
+from limner.objectives.penalties import R1, R2, GradientPenalty, squared
 
 IMAGE, N = Image(1, 16, 16), 6
 
@@ -28,8 +28,8 @@ def nets(request: pytest.FixtureRequest) -> nn.ModuleDict:
     return made
 
 
-def moment(kept: dict[str, object]) -> Moment:
-    return Moment(0, 0.0, torch.Generator().manual_seed(1), N, kept=kept)
+def moment(kept: dict[str, object], nimg: int = 0) -> Moment:
+    return Moment(nimg, 0.0, torch.Generator().manual_seed(1), N, kept=kept)
 
 
 def free(net: nn.Module, frozen: nn.Module) -> None:
@@ -47,21 +47,24 @@ def flat(gradients: Iterator[Tensor | None] | tuple[Tensor | None, ...]) -> Tens
 
 
 @pytest.mark.parametrize("game", ["Relativistic", "NonSaturating", "Hinge", "Wasserstein"])
-@pytest.mark.parametrize("names", [(), ("R1",), ("R1", "R2"), ("GradientPenalty",)])
-def test_shared_passes_give_the_gradients_of_separate_ones(nets: nn.ModuleDict, game: str, names: tuple[str]) -> None:
-    objective = GAN(build(game, Game), tuple(build(name, Penalty) for name in names))
+@pytest.mark.parametrize("penalties", [(), (R1(),), (R1(), R2()), (R2(every=3),), (GradientPenalty(),)], ids=str)
+@pytest.mark.parametrize("nimg", [0, N])
+def test_shared_passes_give_the_gradients_of_separate_ones(
+    nets: nn.ModuleDict, game: str, penalties: tuple[Penalty, ...], nimg: int
+) -> None:
+    objective = GAN(build(game, Game), penalties)
     generator, critic = nets["generator"], nets["critic"]
     x = torch.randn(N, 1, 16, 16, generator=torch.Generator().manual_seed(2))
     batch = SimpleNamespace(x=x, label=None)
     kept: dict[str, object] = {}
 
     free(generator, critic)
-    terms = objective.loss("generator", nets, batch, moment(kept))
+    terms = objective.loss("generator", nets, batch, moment(kept, nimg))
     terms["game"].mean().backward()
     found = flat(p.grad for p in generator.parameters())
     assert not any(p.requires_grad for p in critic.parameters()), "the critic was frozen, and is again"
     free(critic, generator)
-    terms |= {f"critic/{k}": v for k, v in objective.loss("critic", nets, batch, moment(kept)).items()}
+    terms |= {f"critic/{k}": v for k, v in objective.loss("critic", nets, batch, moment(kept, nimg)).items()}
     sum(v.mean() for k, v in terms.items() if k.startswith("critic/")).backward()
     learned = flat(p.grad for p in critic.parameters())
 
@@ -70,7 +73,7 @@ def test_shared_passes_give_the_gradients_of_separate_ones(nets: nn.ModuleDict, 
     value = objective.game.generator(critic(batch.x).detach(), critic(fake))
     torch.testing.assert_close(terms["game"], value)
     alike(found, flat(torch.autograd.grad(value.mean(), list(generator.parameters()))))
-    separate = objective.judge(critic, batch.x, fake, None, moment({}))
+    separate = objective.judge(critic, batch.x, fake, None, moment({}, nimg))
     alone = torch.autograd.grad(sum(v.mean() for v in separate.values()), list(critic.parameters()), allow_unused=True)
     alike(learned, flat(alone))
 

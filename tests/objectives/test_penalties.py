@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.pixels import Image
 from limner.core.rng import generator
@@ -55,6 +57,21 @@ def test_slope_penalties_of_a_linear_critic(penalty: Penalty) -> None:
     w = draw(6)
     expected = torch.full((N,), 0.15 * w.square().sum().item())
     torch.testing.assert_close(penalty(scene(linear(w))), expected)
+
+
+@pytest.mark.parametrize("kind", [R1, R2])
+def test_once_in_so_many_steps_it_is_as_many_times_as_strong(kind: type[R1] | type[R2]) -> None:
+    """The same on average over the steps (Karras et al. 2020, section 3.1)."""
+    found = []
+    for step in range(8):
+        here = scene(linear(draw(6)))
+        here.at = dataclasses.replace(here.at, nimg=step * N)
+        found.append(kind(0.3, every=4)(here))
+    whole = kind(0.3)(scene(linear(draw(6))))
+    torch.testing.assert_close(torch.stack(found).mean(0), whole)
+    assert [bool(term.any()) for term in found] == [True, False, False, False] * 2
+    with pytest.raises(UserError, match="every=0"):
+        kind(0.3, every=0)
 
 
 def test_two_penalties_of_one_kind_add_up() -> None:

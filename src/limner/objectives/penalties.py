@@ -48,7 +48,7 @@ class R1(Penalty):
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
         if not due(self.every, scene.at):
-            return torch.zeros_like(scene.real_logits)
+            return torch.zeros_like(scene.real_logits, dtype=torch.float32)
         return scene.at(self.gamma) * self.every / 2 * squared(scene.real_slope)
 
 
@@ -69,7 +69,7 @@ class R2(Penalty):
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
         if not due(self.every, scene.at):
-            return torch.zeros_like(scene.fake_logits)
+            return torch.zeros_like(scene.fake_logits, dtype=torch.float32)
         return scene.at(self.gamma) * self.every / 2 * squared(scene.fake_slope)
 
 
@@ -111,7 +111,7 @@ class WeightClip(Penalty):
             )
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        return torch.zeros_like(scene.real_logits)
+        return torch.zeros_like(scene.real_logits, dtype=torch.float32)
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
