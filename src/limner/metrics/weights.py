@@ -67,7 +67,8 @@ class WeightsFile(Extractor):
             if {k: v.shape for k, v in given.items()} == wanted:
                 network = make()
                 network.load_state_dict(given, strict=False)
-                return network.eval().requires_grad_(False)
+                # channels last: convolutions that see one channel each are several times as fast
+                return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         raise UserError(f"{self.path}: weights of no known network; there are {', '.join(LAYOUTS)}")
 
     @property
@@ -83,7 +84,8 @@ class WeightsFile(Extractor):
     def __call__(self, x: Images) -> Features:
         """Features of images in [-1, 1] of any size and channels, float32."""
         with torch.inference_mode():
-            return self.network.to(x.device)(three_channels(x.float()))
+            x = three_channels(x.float()).contiguous(memory_format=torch.channels_last)
+            return self.network.to(x.device)(x)
 
 
 def inception_file() -> Path:
