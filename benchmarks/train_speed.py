@@ -46,6 +46,7 @@ from limner.recipes.base import Facts, plan, recipe
 from limner.run import Run
 from limner.train import Budget, State, train
 
+RECIPES = {"light": "default"}
 FAMILIES = ("script", "plain", "dense", "dcgan", "light", "residual")
 CELLS = ("family", "size", "batch", "precision", "limner:.0f", "textbook:.0f", "ratio:.1f", "mib:.0f", "peak:.0%")
 ROW = "| " + " | ".join("{" + cell + "}" for cell in CELLS) + " |"
@@ -221,7 +222,7 @@ def case(family: str, size: int, batch: int) -> dict[str, float | str]:
     image = Image(channels, size, size)
     pixels = np.random.default_rng(0).integers(0, 256, (4096, size, size, channels), dtype=np.uint8)
     game = ("objective=GAN(game=NonSaturating, penalties=[])", f"batch={batch}", "augment=none")
-    run = build(plan(family, Facts(image, len(pixels), 0, "cpu"), game), Run)
+    run = build(plan(RECIPES.get(family, family), Facts(image, len(pixels), 0, "cpu"), game), Run)
     state = State(run, torch.device("cpu"))
     ours, theirs = limner_loop(run, state, pixels), textbook_loop(run, state.nets, pixels)
     for loop in (ours, theirs):

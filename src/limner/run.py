@@ -107,7 +107,7 @@ def check(run: Run) -> None:
     if grown and not run.objective.begins_small:
         raise UserError(f"objective {name} needs pictures of full size throughout: {advice}")
     if len({run.nets[role].grow for role in needed}) > 1:
-        raise UserError(f"{' and '.join(needed)} must grow alike: {advice}, or --recipe light")
+        raise UserError(f"{' and '.join(needed)} must grow alike, as with --recipe growing; or {advice}")
     run.objective.check(run.nets)
     for turn in run.players:
         if turn not in run.objective.players:

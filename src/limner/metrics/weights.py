@@ -22,6 +22,8 @@ from limner.metrics.lenet import LeNet5
 from limner.metrics.mobilenet import MobileNetV2
 
 Named = dict[str, Tensor]
+SMALL = 16
+"""Images that a CPU looks at in one go: what is computed of more does not stay in its caches."""
 Known = Inception | MobileNetV2 | LeNet5
 LAYOUTS: dict[str, Callable[[], Known]] = {
     "FID's Inception v3 (pt_inception-2015-12-05)": Inception,
@@ -85,7 +87,8 @@ class WeightsFile(Extractor):
         """Features of images in [-1, 1] of any size and channels, float32."""
         with torch.inference_mode():
             x = three_channels(x.float()).contiguous(memory_format=torch.channels_last)
-            return self.network.to(x.device)(x)
+            network = self.network.to(x.device)
+            return torch.cat([network(part) for part in x.split(SMALL if x.device.type == "cpu" else len(x))])
 
 
 def inception_file() -> Path:

@@ -1,9 +1,9 @@
 """Networks that learn small pictures first: the size doubles when its share of the training has come.
 
 Most of what a short training must learn of photographs, where things are and of which colour, can be seen on 16×16
-pixels, where a step costs a third. The generator adds up what each scale paints (Karras et al. 2020, section 4.1); a
-scale that has not begun paints nothing, so that a doubling changes no picture, and what is sampled is always of full
-size. The critic's new first layer is blended in (Karras et al. 2018, figure 2).
+pixels, where a step costs less than half. The generator adds up what each scale paints (Karras et al. 2020, section
+4.1); a scale that has not begun paints nothing, so that a doubling changes no picture, and what is sampled is always
+of full size. The critic's new first layer is blended in (Karras et al. 2018, figure 2).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The style family: exact laws of modulation and truncation, and flowers beside the light recipe."""
+"""The style family: exact laws of modulation and truncation, and flowers beside the default recipe."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def style(bench: Bench) -> Iterator[Row]:
     """Modulation against a kernel for each picture, truncation in w; flowers at 64 px for equal seconds.
 
     Equal seconds are taken as the images that each recipe sees in them on the machine of the docs: the style family
-    sees 0.85 times as many as `light`.
+    sees 0.85 times as many as the default.
     """
     seeds = bench.seeds[:1] if bench.quick else bench.seeds
     yield Row("modulation against a kernel a picture", tuple(_modulation_error(s) for s in seeds), at_most=1e-5,
@@ -38,7 +38,7 @@ def style(bench: Bench) -> Iterator[Row]:
         return
     test, extractor = bench.images("flowers", "test", SIZE), photographs(bench)
     real = features(extractor, test.pixels)
-    for recipe, count in (("style", 7_680), ("light", 9_024)):
+    for recipe, count in (("style", 7_680), ("default", 9_024)):
         models = [bench.train("flowers", recipe, seed, count=count, size=SIZE) for seed in seeds]
         yield Row(f"1000 × kernel distance, {recipe}", tuple(distance(m, real, extractor) for m in models),
                   protocol=f"MobileNetV2, 364 test pictures, 64 px, {count:,} images seen")  # fmt: skip
