@@ -25,14 +25,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from limner.core.events import Progress
 from limner.core.latent import Gaussian
@@ -197,12 +199,27 @@ def images_a_second(loop: Iterator[int], seconds: float) -> float:
     return done / spent
 
 
+class Operations(TorchDispatchMode):
+    """Counts floating point operations of what runs within, by torch's own formulas.
+
+    FlopCounterMode also asks to which module they belong, and its hooks do not bear gradients of a part of the graph.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
 def flops_per_image(run: Run, pixels: np.ndarray) -> float:
     """Floating point operations of one step of Limner's loop, over its images."""
     loop = limner_loop(run, State(run, torch.device("cpu")), pixels)
-    with FlopCounterMode(display=False) as counter:
+    with Operations() as counted:
         next(loop)
-    return counter.get_total_flops() / run.batch
+    return counted.total / run.batch
 
 
 def peak(dtype: torch.dtype) -> float:
