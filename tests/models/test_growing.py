@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from limner.cli.trial import attempt
 from limner.core.errors import UserError
 from limner.core.events import Progress
 from limner.core.latent import Gaussian
@@ -18,6 +19,7 @@ from limner.models.light import LightCritic, LightGenerator
 from limner.models.plain import PlainEncoder
 from limner.objectives.gan import GAN
 from limner.objectives.infogan import InfoGAN
+from limner.recipes.base import Facts, plan
 from limner.run import Run, check
 from limner.train import Budget, State, train
 
@@ -106,6 +108,22 @@ def test_what_has_doubled_stays_so_after_a_longer_budget() -> None:
     x = torch.rand(3, 3, *SMALLER[2])
     critic.pace(1.0)
     torch.testing.assert_close(judge(x), critic(x))
+
+
+def test_check_tells_the_speed_of_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The beginning of a growing training is faster than the whole."""
+    scales: list[int] = []
+
+    def noted(self: GrowingGenerator, progress: float) -> None:
+        paced(self, progress)
+        scales.append(self.scale)
+
+    paced = GrowingGenerator.pace
+    monkeypatch.setattr(GrowingGenerator, "pace", noted)
+    monkeypatch.setattr("limner.cli.trial.SECONDS", 0.01)
+    planned = plan("growing", Facts(Image(1, 16, 16), 40, 0, "cpu"), ("generator.width=4", "critic.width=4", "batch=4"))
+    assert attempt(planned, of_arrays(np.zeros((40, 16, 16, 1), np.uint8)), "cpu").images_per_second > 0
+    assert scales and set(scales) == {2}
 
 
 def test_who_may_play() -> None:

@@ -24,8 +24,7 @@ IMAGE, N = Image(1, 16, 16), 6
 def nets(request: pytest.FixtureRequest) -> nn.ModuleDict:
     torch.manual_seed(0)
     critic = build(request.param, Critic, image=IMAGE, width=8)
-    made = nn.ModuleDict({"generator": build("LightGenerator", Generator, image=IMAGE, width=8), "critic": critic})
-    return made
+    return nn.ModuleDict({"generator": build("LightGenerator", Generator, image=IMAGE, width=8), "critic": critic})
 
 
 def moment(kept: dict[str, object], nimg: int = 0) -> Moment:

@@ -20,9 +20,9 @@ from limner.core.errors import UserError
 from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
-from limner.models.base import Critic, Entry, Generator, Judgement, Labels, Pictures
-from limner.models.layers import Conv, Shrink, Up, flat, leak, pyramid, widths
-from limner.models.light import Norm
+from limner.models.base import Entry, Generator, Labels, Pictures
+from limner.models.layers import Conv, Up, flat, leak, pyramid, widths
+from limner.models.light import LightCritic, Norm
 
 GROW = (0.3, 0.6)
 """Shares of a training after which the size doubles."""
@@ -107,8 +107,8 @@ class GrowingGenerator(Doublings, Generator):
 
 
 @register
-class GrowingCritic(Doublings, Critic):
-    """Halvings and one dense layer; labels by projection. Early in a training pictures enter further in.
+class GrowingCritic(Doublings, LightCritic):
+    """The light critic, which pictures enter further in as long as they are small.
 
     Pictures that are larger than those it has got to are averaged down to them.
 
@@ -129,14 +129,11 @@ class GrowingCritic(Doublings, Critic):
         features: int = 256,
         grow: tuple[float, ...] = GROW,
     ) -> None:
-        super().__init__()
-        self.image, self.classes, self.grow = image, classes, in_order(grow)
+        super().__init__(image, classes, width, widest, features)
+        self.grow = in_order(grow)
         self.sizes = pyramid(image)[::-1]
-        channels = [image.channels, *reversed(widths(len(self.sizes) - 1, width, widest))]
-        self.shrinks = nn.ModuleList(Shrink(*s) for s in pairwise(channels))
-        self.enters = nn.ModuleList(Conv(image.channels, c) for c in channels[1 : 1 + len(grow)])
-        self.last = nn.Linear(channels[-1] * math.prod(self.sizes[-1]), features)
-        self.head = Judgement(features, classes)
+        channels = widths(len(self.sizes) - 1, width, widest)[::-1]
+        self.enters = nn.ModuleList(Conv(image.channels, c) for c in channels[: len(grow)])
         self.begin, self.new = 0, 1.0
 
     def pace(self, progress: float) -> None:
@@ -149,12 +146,12 @@ class GrowingCritic(Doublings, Critic):
         if x.shape[3] > self.sizes[self.begin][1]:
             x = F.adaptive_avg_pool2d(x, self.sizes[self.begin])
         h = leak(self.enters[self.begin - 1](x)) if self.begin else x
-        for k, shrink in enumerate(self.shrinks[self.begin :], self.begin):
+        for k, shrink in enumerate(self.body.shrinks[self.begin :], self.begin):
             h = leak(shrink(h))
             if k == self.begin and self.new < 1 and k < len(self.enters):
                 smaller = F.adaptive_avg_pool2d(x, self.sizes[k + 1])
                 h = torch.lerp(leak(self.enters[k](smaller)).to(h.dtype), h, self.new)
-        return leak(self.last(flat(h)))
+        return leak(self.body.last(flat(h)))
 
 
 def in_order(grow: tuple[float, ...]) -> tuple[float, ...]:

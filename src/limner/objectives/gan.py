@@ -66,7 +66,7 @@ class GAN(Objective):
         logits = scene.fake_logits.detach().requires_grad_()
         value = self.game.generator(scene.real_logits.detach(), logits)
         (pull,) = torch.autograd.grad(value.sum(), logits)
-        if apart(scene.critic) and any(isinstance(p, R2) and due(p.every, scene.at) for p in self.penalties):
+        if judges_alone(scene.critic) and any(isinstance(p, R2) and due(p.every, scene.at) for p in self.penalties):
             return value.detach(), pull.view(-1, *(1,) * (scene.fake.ndim - 1)) * scene.fake_slope.detach()
         return value.detach(), torch.autograd.grad(scene.fake_logits, scene.fake, pull, retain_graph=True)[0]
 
@@ -117,6 +117,6 @@ def recorded(net: nn.Module) -> Generator[None]:
             weight.requires_grad_(False)
 
 
-def apart(critic: nn.Module) -> bool:
+def judges_alone(critic: nn.Module) -> bool:
     """Whether a critic judges each row by itself: batch norm does not."""
     return not any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in critic.modules())  # pyright: ignore[reportPrivateUsage]

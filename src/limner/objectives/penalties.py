@@ -111,7 +111,7 @@ class WeightClip(Penalty):
             )
 
     def __call__(self, scene: Scene) -> Float[Tensor, " n"]:
-        return torch.zeros_like(scene.real_logits, dtype=torch.float32)
+        return torch.zeros_like(scene.real_logits)
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:

@@ -35,7 +35,7 @@ def residual(facts: Facts) -> Spec:
 
 @recipe
 def growing(facts: Facts) -> Spec:
-    """Small pictures first, in each training anew: more variety in the first minutes of photographs of 64 pixels."""
+    """Small pictures first: more variety in the first minutes of photographs of 64 pixels."""
     planned = default(facts)
     nets = {role: net | {"is": f"Growing{role.title()}"} for role, net in planned["nets"].items()}
     return planned | {"nets": nets}
