@@ -3,12 +3,14 @@
     python benchmarks/train_speed.py                               every family, 28 and 64 pixels (about 10 minutes)
     python benchmarks/train_speed.py light --sizes 28 --batch 64   one case
 
-`script` are the networks of a widely used tutorial script, whose upsamplings can be folded into strided convolutions;
-`light` and `dcgan` are strided already, so that the two loops do the same multiplications there.
+`default` is the default recipe as users run it: light networks, the relativistic game, the critic's slopes kept small
+at real images and at fakes. The others play the non-saturating game without penalties. `script` are the networks of a
+widely used tutorial script, whose upsamplings can be folded into strided convolutions; `light` and `dcgan` are strided
+already, so that the two loops do the same multiplications there.
 
 The textbook loop is the usual script: DataLoader, float32, no channels-last, upsampling and pooling as layers of
 their own, Adam without fusion, separate passes. Both compute the same functions from the same weights and play the
-non-saturating game once per player and step. Columns: images a second (median of three rounds, the two loops in turn),
+same game once per player and step. Columns: images a second (median of three rounds, the two loops in turn),
 their ratio, peak memory of the process, and the share of the machine's measured peak of matrix products.
 """
 
@@ -24,7 +26,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -42,14 +44,15 @@ from limner.core.pixels import Image
 from limner.core.spec import build, register
 from limner.data.batches import Batches
 from limner.data.gather import of_arrays
+from limner.models import dcgan
 from limner.models.base import Critic, Generator
-from limner.models.layers import Conv, Down, Up, leak
+from limner.models.layers import Conv, Down, Grow, Up, leak
 from limner.recipes.base import Facts, plan, recipe
 from limner.run import Run
 from limner.train import Budget, State, train
 
 RECIPES = {"light": "default"}
-FAMILIES = ("script", "plain", "dense", "dcgan", "light", "residual")
+FAMILIES = ("default", "script", "plain", "dense", "dcgan", "light", "residual")
 CELLS = ("family", "size", "batch", "precision", "limner:.0f", "textbook:.0f", "ratio:.1f", "mib:.0f", "peak:.0%")
 ROW = "| " + " | ".join("{" + cell + "}" for cell in CELLS) + " |"
 ROUND = 6.0
@@ -145,13 +148,19 @@ def textbook_twin(net: nn.Module) -> nn.Module:
     twin = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, (Up, Down)):
+            if isinstance(child, (Up, Down, Grow, dcgan.Grow)):
                 setattr(parent, name, unfolded(child))
     return twin
 
 
-def unfolded(layer: Up | Down) -> nn.Sequential:
-    """Upsample → convolution, or convolution → average pooling, with the layer's weights."""
+def unfolded(layer: Up | Down | Grow | dcgan.Grow) -> nn.Sequential:
+    """Upsample → convolution, convolution → average pooling or transposed convolution, with the layer's weights."""
+    if isinstance(layer, dcgan.Grow):
+        return nn.Sequential(layer.conv, Cut(layer.size))
+    if isinstance(layer, Grow):
+        conv = nn.ConvTranspose2d(*layer.weight.shape[:2], 4, 2, 1)
+        conv.weight, conv.bias = layer.weight, layer.bias
+        return nn.Sequential(conv, Cut(layer.size))
     out, into = layer.weight.shape[:2]
     conv = nn.Conv2d(into, out, 3, padding=1)
     with torch.no_grad():
@@ -162,7 +171,25 @@ def unfolded(layer: Up | Down) -> nn.Sequential:
     return nn.Sequential(conv, nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False))
 
 
-def textbook_loop(run: Run, nets: nn.ModuleDict, pixels: np.ndarray) -> Iterator[int]:
+def usual(player: str, critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """A player's loss in the non-saturating game."""
+    ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+    if player == "generator":
+        return bce(critic(fake), ones)
+    return bce(critic(real), ones) + bce(critic(fake), zeros)
+
+
+def relativistic(player: str, critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """A player's loss in the default recipe: pairs, and the slopes of the critic at both (Huang et al. 2024)."""
+    if player == "generator":
+        return F.softplus(critic(real) - critic(fake)).mean()
+    real.requires_grad_(), fake.requires_grad_()
+    said = critic(real), critic(fake)
+    slopes = torch.autograd.grad(said[0].sum() + said[1].sum(), (real, fake), create_graph=True)
+    return F.softplus(said[1] - said[0]).mean() + sum(g.square().sum((1, 2, 3)).mean() for g in slopes) / 2
+
+
+def textbook_loop(run: Run, nets: nn.ModuleDict, pixels: np.ndarray, loss: Callable[..., Tensor]) -> Iterator[int]:
     """The usual script; yields the images of each step."""
     generator, critic = (textbook_twin(nets[role]) for role in ("generator", "critic"))
     for p in (*generator.parameters(), *critic.parameters()):
@@ -171,14 +198,12 @@ def textbook_loop(run: Run, nets: nn.ModuleDict, pixels: np.ndarray) -> Iterator
     opt_d = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
     while True:
         for real in DataLoader(Textbook(pixels), batch_size=run.batch, shuffle=True, drop_last=True):
-            ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
             opt_g.zero_grad()
             fake = generator(torch.randn(len(real), generator.latent.dim))
-            bce(critic(fake), ones).backward()
+            loss("generator", critic, real, fake).backward()
             opt_g.step()
             opt_d.zero_grad()
-            loss = bce(critic(real), ones) + bce(critic(fake.detach()), zeros)
-            loss.backward()
+            loss("critic", critic, real, fake.detach()).backward()
             opt_d.step()
             yield len(real)
 
@@ -238,10 +263,12 @@ def case(family: str, size: int, batch: int) -> dict[str, float | str]:
     channels = 1 if size < 32 else 3
     image = Image(channels, size, size)
     pixels = np.random.default_rng(0).integers(0, 256, (4096, size, size, channels), dtype=np.uint8)
-    game = ("objective=GAN(game=NonSaturating, penalties=[])", f"batch={batch}", "augment=none")
-    run = build(plan(RECIPES.get(family, family), Facts(image, len(pixels), 0, "cpu"), game), Run)
+    game = [] if family == "default" else ["objective=GAN(game=NonSaturating, penalties=[])"]
+    assigned = [*game, f"batch={batch}", "augment=none"]
+    run = build(plan(RECIPES.get(family, family), Facts(image, len(pixels), 0, "cpu"), assigned), Run)
     state = State(run, torch.device("cpu"))
-    ours, theirs = limner_loop(run, state, pixels), textbook_loop(run, state.nets, pixels)
+    ours = limner_loop(run, state, pixels)
+    theirs = textbook_loop(run, state.nets, pixels, usual if game else relativistic)
     for loop in (ours, theirs):
         images_a_second(loop, 2.0)
     rounds = [(images_a_second(ours, ROUND), images_a_second(theirs, ROUND)) for _ in range(3)]

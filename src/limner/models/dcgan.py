@@ -15,7 +15,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import Flat, pyramid, widths
+from limner.models.layers import Flat, doubled, pyramid, widths
 
 
 class Grow(nn.Module):
@@ -27,7 +27,7 @@ class Grow(nn.Module):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)[:, :, : self.size[0], : self.size[1]]
+        return doubled(x, self.conv.weight, self.conv.bias, self.size)
 
 
 def shrink(into: int, out: int) -> nn.Conv2d:

@@ -15,7 +15,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import Flat, Up, leak
+from limner.models.layers import Dropout, Flat, Up, leak
 
 
 def quarter(image: Image) -> list[tuple[int, int]]:
@@ -61,10 +61,10 @@ class Trunk(nn.Sequential):
         super().__init__(
             nn.Conv2d(image.channels, width, 5, 2, 2),
             nn.LeakyReLU(0.2),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Conv2d(width, 2 * width, 5, 2, 2),
             nn.LeakyReLU(0.2),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             Flat(),
         )
         self.out = 2 * width * small[0] * small[1]

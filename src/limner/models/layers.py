@@ -8,6 +8,7 @@ multiplications. The weights stay 3×3.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -45,8 +46,7 @@ class Up(nn.Module):
     def forward(self, x: Maps) -> Maps:
         """(n, into, h, w) → (n, out, *size), size ≤ 2h × 2w."""
         kernel = _spread(_spread(self.weight.flip(2, 3).transpose(0, 1), 2), 3)
-        y = F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
-        return y[:, :, : self.size[0], : self.size[1]]
+        return doubled(x, kernel, self.bias, self.size)
 
 
 class Down(nn.Module):
@@ -75,8 +75,7 @@ class Grow(nn.Module):
 
     def forward(self, x: Maps) -> Maps:
         """(n, into, h, w) → (n, out, *size), size ≤ 2h × 2w."""
-        y = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
-        return y[:, :, : self.size[0], : self.size[1]]
+        return doubled(x, self.weight, self.bias, self.size)
 
 
 class Shrink(nn.Module):
@@ -116,6 +115,49 @@ class Residual(nn.Module):
     def forward(self, x: Maps) -> Maps:
         """(n, c, h, w) → (n, c, h, w)."""
         return x + self.second(leak(self.first(leak(x))))
+
+
+def doubled(x: Maps, kernel: Tensor, bias: Tensor | None, size: Size) -> Maps:
+    """Transposed convolution with stride 2, of a 2×2 or 4×4 kernel (into, out, k, k), cut to `size`, ≤ 2h × 2w."""
+    if bias is None:
+        y = F.conv_transpose2d(x, kernel, None, stride=2, padding=kernel.shape[2] // 2 - 1)
+    else:
+        y = F.conv_transpose2d(x, kernel, bias.detach(), stride=2, padding=kernel.shape[2] // 2 - 1)
+        y = _Biased.apply(y, bias)
+    return y[:, :, : size[0], : size[1]]
+
+
+class _Biased(torch.autograd.Function):
+    """What already holds a bias, with the bias's gradient: oneDNN's transposed convolutions take up to two thirds of
+    their gradients' time for it, a sum hardly any."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Maps, bias: Tensor) -> Maps:
+        ctx.dtype = bias.dtype
+        return y.view_as(y)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Maps) -> tuple[Maps, Tensor]:
+        return slopes[0], slopes[0].sum((0, 2, 3)).to(ctx.dtype)
+
+
+class Dropout(nn.Dropout):
+    """Dropout (Srivastava et al. 2014) whose shares are multiples of 1/65,536: 16 random bits a number.
+
+    On a CPU random numbers are drawn one by one, and torch's take six times as long: a fifth of a step of `dense`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any shape; in training each number is 0, or what it was over the share that is kept."""
+        if not self.training or self.p == 0:
+            return input
+        if self.p == 1 or self.inplace or input.device.type != "cpu":
+            return super().forward(input)
+        n = input.numel()
+        drawn = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        kept = torch.empty_like(input, requires_grad=False)
+        kept.as_strided((n,), (1,)).copy_(drawn[:n] >= min(round(self.p * 2**16), 2**16 - 1) - 2**15)
+        return input * kept.div_(1 - self.p)
 
 
 def leak(x: Tensor) -> Tensor:

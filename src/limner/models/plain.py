@@ -11,14 +11,14 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import leak
+from limner.models.layers import Dropout, leak
 
 
 def dense(into: int, width: int, depth: int, dropout: float = 0.0) -> nn.Sequential:
     """`depth` dense layers of `width`, each followed by a leaky rectifier and dropout."""
     layers: list[nn.Module] = []
     for k in range(depth):
-        layers += [nn.Linear(into if k == 0 else width, width), nn.LeakyReLU(0.2), nn.Dropout(dropout)]
+        layers += [nn.Linear(into if k == 0 else width, width), nn.LeakyReLU(0.2), Dropout(dropout)]
     return nn.Sequential(*layers)
 
 

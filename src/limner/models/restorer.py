@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Labels, Pictures, Translator
-from limner.models.layers import Conv, Residual
+from limner.models.layers import Conv, Residual, doubled
 
 Maps = Float[Tensor, "n _ _ _"]
 
@@ -63,7 +63,8 @@ class RestoringTranslator(Translator):
             h = down(beside[-1])
         h = self.before[-1](h)
         for after, up, left in zip(reversed(self.after), reversed(self.ups), reversed(beside), strict=True):
-            h = after(up(h) + left)
+            assert isinstance(up, nn.ConvTranspose2d)
+            h = after(doubled(h, up.weight, up.bias, (left.shape[2], left.shape[3])) + left)
         return h
 
 

@@ -22,6 +22,7 @@ from limner.models.base import Labels, Pictures
 from limner.objectives.base import Examples, Game, Objective, Penalty, Scene, critic_of, generator_of, verdict
 from limner.objectives.games import Relativistic
 from limner.objectives.penalties import R1, R2, due
+from limner.objectives.piecewise import judge, judge_both, piecewise_linear
 
 
 @register
@@ -57,7 +58,7 @@ class GAN(Objective):
         """
         critic, seen = critic_of(nets), at.seen(fake)
         with recorded(critic):
-            at.kept["scene"] = scene = staged(critic, at.seen(as_large(batch.x, fake)), seen, batch.label, at)
+            at.kept["scene"] = scene = self.stage(critic, at.seen(as_large(batch.x, fake)), seen, batch.label, at)
             value, push = self.push(scene)
         return {"game": value + ((seen - seen.detach()) * push).flatten(1).sum(1)}
 
@@ -66,7 +67,7 @@ class GAN(Objective):
         logits = scene.fake_logits.detach().requires_grad_()
         value = self.game.generator(scene.real_logits.detach(), logits)
         (pull,) = torch.autograd.grad(value.sum(), logits)
-        if judges_alone(scene.critic) and any(isinstance(p, R2) and due(p.every, scene.at) for p in self.penalties):
+        if scene.judged or (self.slopes_due(R2, scene.at) and judges_alone(scene.critic)):
             return value.detach(), pull.view(-1, *(1,) * (scene.fake.ndim - 1)) * scene.fake_slope.detach()
         return value.detach(), torch.autograd.grad(scene.fake_logits, scene.fake, pull, retain_graph=True)[0]
 
@@ -85,18 +86,32 @@ class GAN(Objective):
         self, critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, at: Moment
     ) -> dict[str, Float[Tensor, " n"]]:
         """The critic's side of the game and the penalties, for whatever it judges."""
-        return verdict(self.game, self.penalties, staged(critic, real, fake, label, at))
+        return verdict(self.game, self.penalties, self.stage(critic, real, fake, label, at))
+
+    def stage(self, critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, at: Moment) -> Scene:
+        """What a critic says of real rows and of fakes, cut off from where they come from.
+
+        Where slopes are penalised, a piecewise linear critic is asked in the way that has them cheaply.
+        """
+        real, fake = real.detach(), fake.detach()
+        at_real, at_fake = (self.slopes_due(kind, at) for kind in (R1, R2))
+        if (at_real or at_fake) and piecewise_linear(critic, real, label):
+            if at_real and at_fake:
+                said = judge_both(critic, real, fake, label)
+            else:
+                said = judge(critic, real, label), judge(critic, fake, label)
+            return Scene(critic, real, fake, label, said[0].logits, said[1].logits, at, said)
+        real, fake = real.requires_grad_(), fake.requires_grad_()
+        return Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
+
+    def slopes_due(self, kind: type[R1] | type[R2], at: Moment) -> bool:
+        """Whether this step takes such a penalty."""
+        return any(isinstance(p, kind) and due(p.every, at) for p in self.penalties)
 
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         if turn == "critic":
             for penalty in self.penalties:
                 penalty.project(nets["critic"])
-
-
-def staged(critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, at: Moment) -> Scene:
-    """What a critic says of real rows and of fakes, cut off from where they come from."""
-    real, fake = real.detach().requires_grad_(), fake.detach().requires_grad_()
-    return Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
 
 
 def as_large(x: Float[Tensor, "n c _ _"], fake: Float[Tensor, "n c _ _"]) -> Pictures:

@@ -12,12 +12,21 @@ from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
+from limner.models.base import Labels
 from limner.objectives.base import Penalty, Scene, slope
+from limner.objectives.piecewise import judge, piecewise_linear
 
 
 def squared(slope: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
     """(n, …) → (n,): squared norm of each row."""
     return slope.float().square().flatten(1).sum(1)
+
+
+def slopes(critic: nn.Module, x: Float[Tensor, "n ..."], label: Labels | None) -> Float[Tensor, "n ..."]:
+    """d logit / d x of rows that the critic has not seen, differentiable by its weights."""
+    if piecewise_linear(critic, x, label):
+        return judge(critic, x, label).slope
+    return slope(x, critic(x, label))
 
 
 def due(every: int, at: Moment) -> bool:
@@ -90,7 +99,7 @@ class GradientPenalty(Penalty):
         share = scene.at.uniform(*(1,) * (real.ndim - 1))
         # Not torch.lerp: under autocast fakes may be bfloat16 and reals are not.
         between = (fake + (real - fake) * share).requires_grad_()
-        norm = (squared(slope(between, scene.critic(between, scene.label))) + 1e-12).sqrt()
+        norm = (squared(slopes(scene.critic, between, scene.label)) + 1e-12).sqrt()
         return scene.at(self.weight) * (norm - self.target).square()
 
 
