@@ -124,6 +124,34 @@ def test_critics_that_are_curved_or_compare_rows_are_known(name: str) -> None:
     assert torch.equal(torch.get_rng_state(), state), "the trial drew random numbers"
 
 
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.35, 0.5, 0.65, 1.0])
+def test_a_growing_critic_is_linear_at_every_moment(progress: float) -> None:
+    critic = critic_named("Growing", 3)
+    critic.pace(progress)
+    x, label = rows(critic, 4), torch.arange(4) % 3
+    assert piecewise_linear(critic, x, label)
+    said = judge(critic, x, label)
+    found = gradients((said.logits * said.slope.square().sum((1, 2, 3))).sum(), critic)
+    logits = critic(x.requires_grad_(), label)
+    twice = gradients((logits * slope(x, logits).square().sum((1, 2, 3))).sum(), critic)
+    for a, b in zip(found, twice, strict=True):
+        alike(a, b, 1e-5)
+
+
+def test_a_critic_that_changes_its_ways_is_differentiated_twice() -> None:
+    critic = Odd(F.relu)
+    x = torch.randn(6, 3)
+    assert piecewise_linear(critic, x, None)
+    critic.how = torch.tanh
+    assert piecewise_linear(critic, x, None), "it was asked before"
+    said = judge(critic, x, None)
+    found = gradients((said.logits * said.slope.square().sum(1)).sum(), critic)
+    logits = critic(x.requires_grad_())
+    twice = gradients((logits * slope(x, logits).square().sum(1)).sum(), critic)
+    for a, b in zip(found, twice, strict=True):
+        alike(a, b, 1e-5)
+
+
 class Doubled(torch.autograd.Function):
     """An operation that no tape sees."""
 

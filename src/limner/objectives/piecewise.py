@@ -58,8 +58,8 @@ def judge(critic: nn.Module, x: Rows, label: Labels | None) -> Judged:
     """Ask a critic that is `piecewise_linear`; slopes are found when they are asked for."""
     with torch.enable_grad(), Tape(x.detach().requires_grad_()) as tape:
         logits = critic(tape.x, label)
-    if not tape.knows(logits):
-        raise RuntimeError(f"a {type(critic).__name__} does not do with these rows what it did on trial")
+    if not tape.knows(logits):  # it changes its ways as it is trained
+        return Judged(logits, lambda: torch.autograd.grad(logits.sum(), tape.x, create_graph=True)[0])
     tape.back(logits)
     learned: tuple[Tensor, Tensor] = _Learned.apply(tape, logits.detach(), *critic.parameters())  # pyright: ignore
     return Judged(learned[0], lambda: _Kept.apply(learned[1], tape.slope()))  # pyright: ignore[reportReturnType]
@@ -346,6 +346,13 @@ def _add(tape: Tape, func: Any, a: Any, b: Any) -> Any:
     return Step(out, lambda v: v.expand(out.shape), bias=rest if learned else None)
 
 
+def _lerp(tape: Tape, func: Any, a: Tensor, b: Tensor, weight: Any) -> Any:
+    """Two kinds of rows, blended by a number."""
+    if isinstance(weight, Tensor) or not (tape.knows(a) and tape.knows(b)):
+        return func(a, b, weight)
+    return Step(func(a, b, weight), lambda v, w: func(v.to(w.dtype), w, weight))
+
+
 RULES: dict[Any, Callable[..., Any]] = {
     torch.conv2d: _conv2d,
     F.linear: _linear,
@@ -356,6 +363,7 @@ RULES: dict[Any, Callable[..., Any]] = {
     Tensor.add: _add,
     Tensor.mul: _mul,
     Tensor.__getitem__: _item,
-    **dict.fromkeys((Tensor.float, Tensor.sum, Tensor.mean, F.avg_pool2d, F.adaptive_avg_pool2d), _same),
+    torch.lerp: _lerp,
+    **dict.fromkeys((Tensor.float, Tensor.to, Tensor.sum, Tensor.mean, F.avg_pool2d, F.adaptive_avg_pool2d), _same),
     **dict.fromkeys((Tensor.flatten, Tensor.view, Tensor.reshape, Tensor.squeeze, Tensor.contiguous), _shaped),
 }
