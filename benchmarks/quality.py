@@ -127,6 +127,9 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.data) - {"digits", *SOURCES}:
         parser.error(f"no data {', '.join(sorted(unknown))}; there are digits, {', '.join(SOURCES)}")
+    runs = [f"{name}-{recipe}-{seed}" for name in given.data for recipe in given.recipe for seed in given.seeds]
+    if given.keep and (there := [run for run in runs if (given.keep / run).exists()]):
+        parser.error(f"{given.keep / there[0]} exists; give --keep another folder, or move it away")
     if not given.table.exists():
         given.table.write_text(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}\n")
     for seed in given.seeds:
