@@ -155,11 +155,10 @@ def textbook_twin(net: nn.Module) -> nn.Module:
 
 def unfolded(layer: Up | Down | Grow | dcgan.Grow) -> nn.Sequential:
     """Upsample → convolution, convolution → average pooling or transposed convolution, with the layer's weights."""
-    if isinstance(layer, dcgan.Grow):
-        return nn.Sequential(layer.conv, Cut(layer.size))
-    if isinstance(layer, Grow):
-        conv = nn.ConvTranspose2d(*layer.weight.shape[:2], 4, 2, 1)
-        conv.weight, conv.bias = layer.weight, layer.bias
+    if isinstance(layer, (Grow, dcgan.Grow)):
+        ours = layer if isinstance(layer, Grow) else layer.conv
+        conv = nn.ConvTranspose2d(*ours.weight.shape[:2], 4, 2, 1)
+        conv.weight, conv.bias = ours.weight, ours.bias
         return nn.Sequential(conv, Cut(layer.size))
     out, into = layer.weight.shape[:2]
     conv = nn.Conv2d(into, out, 3, padding=1)

@@ -72,7 +72,9 @@ def test_shared_passes_give_the_gradients_of_separate_ones(
     value = objective.game.generator(critic(batch.x).detach(), critic(fake))
     torch.testing.assert_close(terms["game"], value)
     alike(found, flat(torch.autograd.grad(value.mean(), list(generator.parameters()))))
-    separate = objective.judge(critic, batch.x, fake, None, moment({}, nimg))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("limner.objectives.gan.piecewise_linear", lambda *_: False)
+        separate = objective.judge(critic, batch.x, fake, None, moment({}, nimg))
     alone = torch.autograd.grad(sum(v.mean() for v in separate.values()), list(critic.parameters()), allow_unused=True)
     alike(learned, flat(alone))
 
@@ -91,3 +93,26 @@ def test_a_network_that_was_frozen_when_it_computed_is_differentiated_later() ->
     at_once = torch.autograd.grad(squared(slope).sum(), weights, allow_unused=True)
     alike(flat(later), flat(at_once))
     assert flat(later).abs().sum() > 0
+
+
+@pytest.mark.parametrize("penalties", [(), (R1(), R2())], ids=str)
+def test_a_scene_is_judged_anew_once_the_critic_has_moved(nets: nn.ModuleDict, penalties: tuple[Penalty, ...]) -> None:
+    objective = GAN(penalties=penalties)
+    generator, critic = nets["generator"], nets["critic"]
+    batch = SimpleNamespace(x=torch.randn(N, 1, 16, 16), label=None)
+    kept: dict[str, object] = {}
+    free(generator, critic)
+    objective.loss("generator", nets, batch, moment(kept))
+    fake = kept["scene"].fake  # pyright: ignore
+    free(critic, generator)
+    with torch.no_grad():
+        for weight in critic.parameters():
+            weight.mul_(0.5)
+    terms = objective.loss("critic", nets, batch, moment(kept))
+    anew = objective.judge(critic, batch.x, fake, None, moment({}))
+    weights = list(critic.parameters())
+    found, wanted = (
+        flat(torch.autograd.grad(sum(v.mean() for v in told.values()), weights, allow_unused=True))
+        for told in (terms, anew)
+    )
+    alike(found, wanted)

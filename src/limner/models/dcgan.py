@@ -15,7 +15,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Critic, Encoder, Entry, Generator, Inference, Judgement, Labels, Pictures
-from limner.models.layers import Flat, doubled, pyramid, widths
+from limner.models.layers import Flat, Transposed, pyramid, widths
 
 
 class Grow(nn.Module):
@@ -23,11 +23,11 @@ class Grow(nn.Module):
 
     def __init__(self, into: int, out: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(into, out, 4, 2, 1)
+        self.conv = Transposed(into, out, 4)
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        return doubled(x, self.conv.weight, self.conv.bias, self.size)
+        return self.conv(x, self.size)
 
 
 def shrink(into: int, out: int) -> nn.Conv2d:

@@ -8,6 +8,7 @@ multiplications. The weights stay 3×3.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -137,8 +138,20 @@ class _Biased(torch.autograd.Function):
         return y.view_as(y)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Maps) -> tuple[Maps, Tensor]:
-        return slopes[0], slopes[0].sum((0, 2, 3)).to(ctx.dtype)
+    def backward(ctx: Any, *slopes: Maps) -> tuple[Maps, Tensor | None]:
+        return slopes[0], slopes[0].sum((0, 2, 3)).to(ctx.dtype) if ctx.needs_input_grad[1] else None
+
+
+class Transposed(nn.ConvTranspose2d):
+    """Torch's transposed convolution with stride 2, as `doubled` computes it."""
+
+    def __init__(self, into: int, out: int, kernel: int) -> None:
+        super().__init__(into, out, kernel, 2, kernel // 2 - 1)
+
+    def forward(self, input: Maps, output_size: Sequence[int] | None = None) -> Maps:
+        """(n, into, h, w) → (n, out, *output_size), by default (n, out, 2h, 2w)."""
+        height, width = output_size or (2 * input.shape[2], 2 * input.shape[3])
+        return doubled(input, self.weight, self.bias, (height, width))
 
 
 class Dropout(nn.Dropout):
@@ -156,8 +169,9 @@ class Dropout(nn.Dropout):
         n = input.numel()
         drawn = torch.empty(-(-n // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         kept = torch.empty_like(input, requires_grad=False)
-        kept.as_strided((n,), (1,)).copy_(drawn[:n] >= min(round(self.p * 2**16), 2**16 - 1) - 2**15)
-        return input * kept.div_(1 - self.p)
+        share = min(round(self.p * 2**16), 2**16 - 1)
+        kept.as_strided((n,), (1,)).copy_(drawn[:n] >= share - 2**15)
+        return input * kept.div_(1 - share / 2**16)
 
 
 def leak(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from limner.core.pixels import Image
 from limner.core.spec import register
 from limner.models.base import Labels, Pictures, Translator
-from limner.models.layers import Conv, Residual, doubled
+from limner.models.layers import Conv, Residual, Transposed
 
 Maps = Float[Tensor, "n _ _ _"]
 
@@ -40,7 +40,7 @@ class RestoringTranslator(Translator):
         channels = [min(width * 2**k, widest) for k in range(depth + 1)]
         self.head = Conv(4 * (image.channels + 1), width)
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairwise(channels))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in pairwise(channels))
+        self.ups = nn.ModuleList(Transposed(b, a, 2) for a, b in pairwise(channels))
         self.before = nn.ModuleList(_blocks(c, blocks) for c in channels)
         self.after = nn.ModuleList(_blocks(c, blocks) for c in channels[:-1])
         self.tail = Conv(width, 4 * image.channels, gain=0.1)
@@ -63,8 +63,7 @@ class RestoringTranslator(Translator):
             h = down(beside[-1])
         h = self.before[-1](h)
         for after, up, left in zip(reversed(self.after), reversed(self.ups), reversed(beside), strict=True):
-            assert isinstance(up, nn.ConvTranspose2d)
-            h = after(doubled(h, up.weight, up.bias, (left.shape[2], left.shape[3])) + left)
+            h = after(up(h) + left)
         return h
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.models.base import Critic, Encoder, Generator, Labels, Model, Pictures
-from limner.objectives.piecewise import Judged
+from limner.objectives.piecewise import Said
 
 Logits = Float[Tensor, " n"]
 Domains = Literal["one", "two", "matched"]
@@ -99,18 +99,20 @@ class Scene:
     real_logits: Logits
     fake_logits: Logits
     at: Moment
-    judged: tuple[Judged, Judged] | None = None
-    """Real and fake, where the critic is piecewise linear."""
+    said: tuple[Said, Said] | None = None
+    """Of real and of fake, where the critic is piecewise linear."""
+    age: int = 0
+    """Of the critic's weights then."""
 
     @cached_property
     def real_slope(self) -> Float[Tensor, "n ..."]:
         """d logit / d x at real images, itself differentiable."""
-        return self.judged[0].slope if self.judged else slope(self.real, self.real_logits)
+        return self.said[0].slope if self.said else slope(self.real, self.real_logits)
 
     @cached_property
     def fake_slope(self) -> Float[Tensor, "n ..."]:
         """d logit / d x at fakes, itself differentiable."""
-        return self.judged[1].slope if self.judged else slope(self.fake, self.fake_logits)
+        return self.said[1].slope if self.said else slope(self.fake, self.fake_logits)
 
 
 def slope(x: Float[Tensor, "n ..."], logits: Logits) -> Float[Tensor, "n ..."]:

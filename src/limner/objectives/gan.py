@@ -22,7 +22,7 @@ from limner.models.base import Labels, Pictures
 from limner.objectives.base import Examples, Game, Objective, Penalty, Scene, critic_of, generator_of, verdict
 from limner.objectives.games import Relativistic
 from limner.objectives.penalties import R1, R2, due
-from limner.objectives.piecewise import judge, judge_both, piecewise_linear
+from limner.objectives.piecewise import ask, ask_both, piecewise_linear
 
 
 @register
@@ -59,6 +59,7 @@ class GAN(Objective):
         critic, seen = critic_of(nets), at.seen(fake)
         with recorded(critic):
             at.kept["scene"] = scene = self.stage(critic, at.seen(as_large(batch.x, fake)), seen, batch.label, at)
+            scene.age = age(critic)
             value, push = self.push(scene)
         return {"game": value + ((seen - seen.detach()) * push).flatten(1).sum(1)}
 
@@ -67,13 +68,15 @@ class GAN(Objective):
         logits = scene.fake_logits.detach().requires_grad_()
         value = self.game.generator(scene.real_logits.detach(), logits)
         (pull,) = torch.autograd.grad(value.sum(), logits)
-        if scene.judged or (self.slopes_due(R2, scene.at) and judges_alone(scene.critic)):
+        if scene.said or (self.slopes_due(R2, scene.at) and judges_alone(scene.critic)):
             return value.detach(), pull.view(-1, *(1,) * (scene.fake.ndim - 1)) * scene.fake_slope.detach()
         return value.detach(), torch.autograd.grad(scene.fake_logits, scene.fake, pull, retain_graph=True)[0]
 
     def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The critic's side of the game, and the penalties."""
         generator, critic, scene = generator_of(nets), critic_of(nets), at.kept.pop("scene", None)
+        if scene is not None and age(critic) != scene.age:
+            return self.judge(critic, scene.real, scene.fake, batch.label, at)
         if scene is None:
             fake = at.kept.pop("fake", None)
             if fake is None:
@@ -97,9 +100,9 @@ class GAN(Objective):
         at_real, at_fake = (self.slopes_due(kind, at) for kind in (R1, R2))
         if (at_real or at_fake) and piecewise_linear(critic, real, label):
             if at_real and at_fake:
-                said = judge_both(critic, real, fake, label)
+                said = ask_both(critic, real, fake, label)
             else:
-                said = judge(critic, real, label), judge(critic, fake, label)
+                said = ask(critic, real, label), ask(critic, fake, label)
             return Scene(critic, real, fake, label, said[0].logits, said[1].logits, at, said)
         real, fake = real.requires_grad_(), fake.requires_grad_()
         return Scene(critic, real, fake, label, critic(real, label), critic(fake, label), at)
@@ -117,6 +120,11 @@ class GAN(Objective):
 def as_large(x: Float[Tensor, "n c _ _"], fake: Float[Tensor, "n c _ _"]) -> Pictures:
     """Pictures averaged down to the fakes' size, where these are smaller."""
     return x if x.shape == fake.shape else F.adaptive_avg_pool2d(x, (fake.shape[2], fake.shape[3]))
+
+
+def age(net: nn.Module) -> int:
+    """Changes whenever weights do."""
+    return sum(weight._version for weight in net.parameters())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from limner.core.schedule import Schedule
 from limner.core.spec import register
 from limner.models.base import Labels
 from limner.objectives.base import Penalty, Scene, slope
-from limner.objectives.piecewise import judge, piecewise_linear
+from limner.objectives.piecewise import ask, piecewise_linear
 
 
 def squared(slope: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
@@ -25,7 +25,7 @@ def squared(slope: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
 def slopes(critic: nn.Module, x: Float[Tensor, "n ..."], label: Labels | None) -> Float[Tensor, "n ..."]:
     """d logit / d x of rows that the critic has not seen, differentiable by its weights."""
     if piecewise_linear(critic, x, label):
-        return judge(critic, x, label).slope
+        return ask(critic, x, label).slope
     return slope(x, critic(x, label))
 
 
