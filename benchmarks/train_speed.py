@@ -1,12 +1,12 @@
 """Training speed: Limner's loop beside a plain textbook loop on the same networks, in the same run.
 
-    python benchmarks/train_speed.py                               every family, 28 and 64 pixels (about 10 minutes)
+    python benchmarks/train_speed.py                               every family, 28 and 64 pixels (a quarter of an hour)
     python benchmarks/train_speed.py light --sizes 28 --batch 64   one case
 
-`default` is the default recipe as users run it: light networks, the relativistic game, the critic's slopes kept small
-at real images and at fakes. The others play the non-saturating game without penalties. `script` are the networks of a
-widely used tutorial script, whose upsamplings can be folded into strided convolutions; `light` and `dcgan` are strided
-already, so that the two loops do the same multiplications there.
+`default` is the default recipe but for augmentation: light networks, the relativistic game, the critic's slopes kept
+small at real images and at fakes. The others play the non-saturating game without penalties. `script` are the networks
+of a widely used tutorial script, whose upsamplings can be folded into strided convolutions; `light` and `dcgan` are
+strided already, so that the two loops do the same multiplications there.
 
 The textbook loop is the usual script: DataLoader, float32, no channels-last, upsampling and pooling as layers of
 their own, Adam without fusion, separate passes. Both compute the same functions from the same weights and play the

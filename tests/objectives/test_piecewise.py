@@ -1,4 +1,4 @@
-"""Piecewise linear critics: what the tape tells equals differentiating twice, and no other critic is taken for one."""
+"""Piecewise linear critics: what a trace tells equals differentiating twice, and no other critic is taken for one."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_growing_critic_is_linear_at_every_moment(progress: float) -> None:
 
 
 class Doubled(torch.autograd.Function):
-    """An operation that no tape sees."""
+    """An operation that no trace sees."""
 
     @staticmethod
     def forward(ctx: object, x: Tensor) -> Tensor:
@@ -242,7 +242,7 @@ def test_what_is_not_needed_and_what_is_used_twice_is_learned_as_ever() -> None:
 
 
 def test_frozen_weights_learn_nothing_and_hinder_nobody() -> None:
-    critic, x = critic_named("Light"), None
+    critic = critic_named("Light")
     x = rows(critic, 4)
     frozen = critic.get_parameter("body.shrinks.0.weight").requires_grad_(False)
     said = ask(critic, x, None)

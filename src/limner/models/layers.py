@@ -120,11 +120,9 @@ class Residual(nn.Module):
 
 def doubled(x: Maps, kernel: Tensor, bias: Tensor | None, size: Size) -> Maps:
     """Transposed convolution with stride 2, of a 2×2 or 4×4 kernel (into, out, k, k), cut to `size`, ≤ 2h × 2w."""
-    if bias is None:
-        y = F.conv_transpose2d(x, kernel, None, stride=2, padding=kernel.shape[2] // 2 - 1)
-    else:
-        y = F.conv_transpose2d(x, kernel, bias.detach(), stride=2, padding=kernel.shape[2] // 2 - 1)
-        y = _Biased.apply(y, bias)
+    added = None if bias is None else bias.detach()
+    y = F.conv_transpose2d(x, kernel, added, stride=2, padding=kernel.shape[2] // 2 - 1)
+    y = y if bias is None else _Biased.apply(y, bias)
     return y[:, :, : size[0], : size[1]]
 
 
