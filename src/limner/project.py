@@ -168,7 +168,8 @@ class Project:
         among = fewer(among, run)
         source = BATCHES[run.objective.domains]
         shown, order = relabelled(images, among, run)
-        batches = source(shown, run.batch, run.seed, device, order)
+        mirror = {"mirror": True} if run.mirror else {}
+        batches = source(shown, run.batch, run.seed, device, order, **mirror)
         why = Reason(lambda: state.history, partial(self._why_stop, run))
         # only the first process looks: what the others find in their history is old
         health = partial(_health, state) if parallel.rank() == 0 else Health

@@ -54,6 +54,8 @@ class Run:
     rescues: how often an ill training goes back to its best look, and on at a quarter of the rate; the run then depends
         on when it looks, which is by the clock
     pictures: how many of the images are trained on, drawn by the seed; none for all
+    mirror: whether half of the images, drawn anew for each batch, are mirrored left to right; for pictures whose mirror
+        images could be of the same kind, which letters and digits are not
     labels: how many labels are kept, as many of each class; none for all
     labelled: share of the images shown that have a label, by repeating those; none for as many as there are
     seed: of everything random
@@ -71,6 +73,7 @@ class Run:
     patience: int | None = None
     rescues: int = 0
     pictures: int | None = None
+    mirror: bool = False
     labels: int | None = None
     labelled: float | None = None
     seed: int = 0
@@ -91,6 +94,8 @@ def check(run: Run) -> None:
             raise UserError(f"{name}={given} is too little; use -o {name}={advice}")
     needed = run.objective.roles()
     name = type(run.objective).__name__
+    if run.mirror and run.objective.domains != "one":
+        raise UserError("mirror: pictures of two domains are not mirrored; leave it out, or use -o mirror=false")
     for role in needed:
         if role not in run.nets:
             raise UserError(f"objective {name} needs a network for the role {role}: -o {role}=…, or another recipe")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -26,7 +26,7 @@ from limner.core.pace import Clock, Pace
 from limner.core.rng import derived, generator, reseed
 from limner.core.spec import build, spec
 from limner.core.tape import NotFinite, Tape
-from limner.models.base import Model
+from limner.models.base import Generator, Model
 from limner.objectives.base import Examples
 from limner.run import Run, check
 
@@ -34,6 +34,10 @@ RETRIES = 6
 """Rollbacks after which a training is given up."""
 GENTLER = 0.25
 """Factor of the learning rate when an ill training goes back."""
+
+
+SETTLING = 512
+"""Samples from which batch norm's statistics are computed for the averaged weights."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,8 @@ def train(
     """
     parallel.rows(run.batch)
     clock = Clock(state.seconds)
+    if state.nimg == 0 and state.looked < 0:
+        prepare(state, run, batches)
     pace = Pace(looks)
     if state.looked >= 0:
         pace.begin(until.share(state.nimg, state.seconds + state.reserve), state.seconds, state.reserve)
@@ -178,7 +184,7 @@ def train(
         try:
             if state.nimg != state.looked and pace.due(share, state.seconds):
                 _insist_on_finite(state)
-                yield from _look(state, share)
+                yield from _look(state, run, batches, share)
                 found = _checked(health, state, run)
                 if found.ill:
                     yield _rescue(state, best, found.ill)
@@ -203,15 +209,62 @@ def train(
         yield _roll_back(state, good, NotFinite("a weight is not a number"))
     share = until.share(state.nimg, state.seconds + state.reserve)
     if state.nimg != state.looked:
-        yield from _look(state, share)
+        yield from _look(state, run, batches, share)
     yield Finished(state.nimg, clock.seconds(), "budget" if share >= 1 else "stopped")
 
 
-def _look(state: State, share: float) -> Iterator[Event]:
-    """Look, with the running statistics of batch norm averaged over all processes."""
+@torch.no_grad()
+def prepare(state: State, run: Run, batches: Source) -> None:
+    """Let networks compute what they need of the training pictures before the first step, the same in all processes."""
+    rng = generator(run.seed, 0, "prepare", state.device)
+    with torch.autocast(state.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+        run.objective.prepare(state.nets, First(batches, run.batch, rng))
+    state.average.nets.load_state_dict(state.nets.state_dict())
+
+
+@dataclass(frozen=True)
+class First:
+    """The first training pictures, in the order in which they are trained on."""
+
+    batches: Source
+    size: int
+    rng: torch.Generator
+
+    def first(self, count: int) -> Iterator[Examples]:
+        """At most so many pictures, each once, in batches."""
+        there = len(self.batches) if isinstance(self.batches, Sized) else count
+        for nimg in range(0, min(count, there), self.size):
+            yield self.batches.at(nimg)
+
+
+def _look(state: State, run: Run, batches: Source, share: float) -> Iterator[Event]:
+    """Look, with batch norm's statistics of the averaged weights, and the others' averaged over all processes."""
     state.looked = state.nimg
+    net = state.averaged["generator"] if "generator" in state.nets else None
+    if isinstance(net, Generator):
+        with torch.autocast(state.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+            settle(net, batches, run.batch, generator(run.seed, state.nimg, "settle", state.device))
     parallel.average([b for nets in (state.nets, state.averaged) for b in nets.buffers() if b.is_floating_point()])
     yield Look(state.nimg, share, state.seconds)
+
+
+@torch.no_grad()
+def settle(net: Generator, batches: Source, size: int, rng: torch.Generator) -> None:
+    """Batch norm's running statistics of a generator, computed anew from codes of the prior and labels of the data.
+
+    Averages of the statistics of changing weights are not the statistics of averaged weights.
+    """
+    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # pyright: ignore[reportPrivateUsage]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.momentum = None  # the plain mean over all batches
+    for nimg in range(0, SETTLING if norms else 0, size):
+        net(net.latent.sample(size, rng), batches.at(nimg).label)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval()
+        norm.momentum = momentum
 
 
 def _step(state: State, run: Run, batches: Source, share: float) -> dict[str, Tensor]:

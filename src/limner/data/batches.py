@@ -39,6 +39,7 @@ class Batches:
     """Batches of `size` images; the last of an epoch is filled up from the next.
 
     among: the images that take part, by index; all of them by default
+    mirror: whether half of the images, drawn anew for each batch, are mirrored left to right
     """
 
     def __init__(
@@ -48,11 +49,17 @@ class Batches:
         seed: int,
         device: torch.device | str = "cpu",
         among: NDArray[np.int64] | None = None,
+        mirror: bool = False,
     ) -> None:
+        self.mirror = mirror
         self.images, self.size, self.seed, self.device = images, size, seed, torch.device(device)
         self.among = np.arange(len(images)) if among is None else among
         self._resident = torch.from_numpy(np.array(images.pixels)).to(self.device) if self._fits() else None
         self._orders: dict[int, NDArray[np.int64]] = {}
+
+    def __len__(self) -> int:
+        """How many different images there are."""
+        return len(self.among)
 
     def at(self, nimg: int, rows: slice | None = None) -> Batch:
         """The batch that starts after `nimg` images were seen; `rows` picks this process's part of it."""
@@ -60,7 +67,12 @@ class Batches:
         index = index if rows is None else index[rows]
         labels = self.images.told
         label = None if labels is None else self._moved(torch.from_numpy(labels[index]))
-        return Batch(_scaled(self._pixels(index)), label)
+        x = _scaled(self._pixels(index))
+        if self.mirror:
+            drawn = torch.rand(self.size, generator=generator(self.seed, nimg, "mirror")) < 0.5
+            mirrored = self._moved(drawn if rows is None else drawn[rows])
+            x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
+        return Batch(x, label)
 
     def indices(self, nimg: int) -> NDArray[np.int64]:
         """Which images those are, int64 (size,)."""

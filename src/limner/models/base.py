@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -45,6 +46,9 @@ class Model(nn.Module):
 
     def pace(self, progress: float) -> None:
         """Told before each step of a training how much of it is over, 0 to 1; never told otherwise."""
+
+    def fit(self, batches: Iterable[Pictures]) -> None:
+        """Compute what depends on training pictures without gradients, once before the first step; nothing here."""
 
 
 class Generator(Model):
@@ -93,6 +97,17 @@ class Critic(Model):
     def class_logits(self, x: Pictures) -> Float[Tensor, "n k"]:
         """Which class: a logit each, which an objective with a classifier in it trains."""
         return self.head.class_logits(self.features(x))
+
+    def judges(self) -> Sequence[nn.Module]:
+        """The networks that play a game, each on a view of its own, (view, label) → (n,); here the critic itself."""
+        return (self,)
+
+    def views(self, x: Pictures) -> Sequence[Tensor]:
+        """What each judge sees of pictures, computed without weights that learn; here the pictures themselves.
+
+        Penalties on gradients are taken with respect to views.
+        """
+        return (x,)
 
 
 class JointCritic(Model):

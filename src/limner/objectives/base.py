@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -31,6 +31,22 @@ class Examples(Protocol):
     def label(self) -> Labels | None: ...
 
 
+@runtime_checkable
+class Preparation(Protocol):
+    """The training pictures, for what is computed of them before the first step."""
+
+    @property
+    def rng(self) -> torch.Generator: ...
+
+    def first(self, count: int) -> Iterator[Examples]:
+        """At most so many pictures, in batches, in an order drawn by the seed."""
+        ...
+
+
+CALIBRATION = 256
+"""Training pictures on which a network's fixed features are standardised."""
+
+
 class Objective:
     """Says which roles each turn moves, and the named terms whose sum that turn makes small.
 
@@ -46,6 +62,8 @@ class Objective:
     """What a batch holds: pictures, pictures of two domains, or of two domains matched one to one."""
     begins_small: ClassVar[bool] = False
     """Whether fakes may be smaller than the pictures, as those of a growing generator are at first."""
+    fitted: ClassVar[tuple[str, ...]] = ()
+    """Further roles that no turn moves: what they know is computed in `prepare`."""
     labelled: ClassVar[tuple[str, ...]] = ()
     """Roles that must be told labels: without them there is nothing to train."""
 
@@ -57,6 +75,12 @@ class Objective:
         """What a translator is tried on, of held-out pictures: pairs, where the objective makes them itself."""
         return batch
 
+    def prepare(self, nets: nn.ModuleDict, data: Preparation) -> None:
+        """Before the first step: let networks compute what they need of the training pictures."""
+        for net in nets.values():
+            if isinstance(net, Model):
+                net.fit(batch.x for batch in data.first(CALIBRATION))
+
     def after(self, turn: str, nets: nn.ModuleDict) -> None:
         """Put weights back where they must be, after the turn's step."""
 
@@ -65,8 +89,8 @@ class Objective:
 
     @classmethod
     def roles(cls) -> tuple[str, ...]:
-        """Every role that some turn moves, in order of first use."""
-        return tuple(dict.fromkeys(role for moved in cls.players.values() for role in moved))
+        """Every role that some turn moves, in order of first use, and those that are fitted."""
+        return tuple(dict.fromkeys((*(role for moved in cls.players.values() for role in moved), *cls.fitted)))
 
 
 class Game:
@@ -134,13 +158,18 @@ class Penalty:
         """Put the critic's weights back where they must be."""
 
 
-def verdict(game: Game, penalties: Sequence[Penalty], scene: Scene) -> dict[str, Float[Tensor, " n"]]:
-    """The critic's side of a game and its penalties by name; notes how sure the critic is of real images."""
-    scene.at.notes["real"] = game.confidence(scene.real_logits, scene.fake_logits).detach()
-    terms = {"game": game.critic(scene.real_logits, scene.fake_logits)}
-    for penalty in penalties:
-        name, term = type(penalty).__name__, penalty(scene)
-        terms[name] = terms[name] + term if name in terms else term
+def verdict(game: Game, penalties: Sequence[Penalty], *scenes: Scene) -> dict[str, Float[Tensor, " n"]]:
+    """The critic's side of a game and its penalties by name, summed over its judges.
+
+    Notes how sure the critic is of real images, as the mean over its judges.
+    """
+    sure = [game.confidence(scene.real_logits, scene.fake_logits).detach() for scene in scenes]
+    scenes[0].at.notes["real"] = torch.stack(sure).mean(0)
+    terms: dict[str, Float[Tensor, " n"]] = {}
+    for scene in scenes:
+        found = [("game", game.critic(scene.real_logits, scene.fake_logits))]
+        for name, term in (*found, *((type(penalty).__name__, penalty(scene)) for penalty in penalties)):
+            terms[name] = terms[name] + term if name in terms else term
     return terms
 
 

@@ -6,7 +6,7 @@ judged, once a step.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from limner.core.moment import Moment
 from limner.core.spec import register
-from limner.models.base import Labels, Pictures
+from limner.models.base import Critic, Labels, Pictures
 from limner.objectives.base import Examples, Game, Objective, Penalty, Scene, critic_of, generator_of, verdict
 from limner.objectives.games import Relativistic
 from limner.objectives.penalties import R1, R2, due
@@ -52,16 +52,31 @@ class GAN(Objective):
     def deceive(
         self, nets: nn.ModuleDict, fake: Pictures, batch: Examples, at: Moment
     ) -> dict[str, Float[Tensor, " n"]]:
-        """The generator's side of the game for these fakes; leaves the scene for the critic, who does not move before.
-
-        What the game gives is the value, and its slope at the fakes: the critic's own graph stays whole for its turn.
-        """
+        """The generator's side of the game for these fakes; leaves the scenes for the critic, who moves later."""
         critic, seen = critic_of(nets), at.seen(fake)
-        with recorded(critic):
-            at.kept["scene"] = scene = self.stage(critic, at.seen(as_large(batch.x, fake)), seen, batch.label, at)
-            scene.age = age(critic)
-            value, push = self.push(scene)
-        return {"game": value + ((seen - seen.detach()) * push).flatten(1).sum(1)}
+        fake_views = critic.views(seen)
+        with torch.no_grad():
+            real_views = critic.views(at.seen(as_large(batch.x, fake)))
+        return self.play(critic, real_views, fake_views, batch.label, at)
+
+    def play(
+        self, critic: Critic, real: Sequence[Tensor], fake: Sequence[Tensor], label: Labels | None, at: Moment
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """The generator's side of the game, for what each judge of the critic sees; leaves the scenes for the critic.
+
+        The graph of each judge stays whole for the critic's turn. The generator is given the value of its loss, and
+        the gradient at the fakes, as a term that is linear in them.
+        """
+        at.kept["scenes"] = scenes = list[Scene]()
+        total = torch.zeros(len(fake[0]), device=fake[0].device)
+        for judge, shown, seen in zip(critic.judges(), real, fake, strict=True):
+            with recorded(judge):
+                scene = self.stage(judge, shown, seen, label, at)
+                scene.age = age(judge)
+                value, push = self.push(scene)
+            scenes.append(scene)
+            total = total + value + ((seen - seen.detach()) * push).flatten(1).sum(1)
+        return {"game": total}
 
     def push(self, scene: Scene) -> tuple[Float[Tensor, " n"], Float[Tensor, "n ..."]]:
         """The generator's loss, and its slope at the fakes: the one that R2 needs anyway, times a number each."""
@@ -74,16 +89,21 @@ class GAN(Objective):
 
     def critic_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The critic's side of the game, and the penalties."""
-        generator, critic, scene = generator_of(nets), critic_of(nets), at.kept.pop("scene", None)
-        if scene is not None and age(critic) != scene.age:
-            return self.judge(critic, scene.real, scene.fake, batch.label, at)
-        if scene is None:
+        generator, critic, scenes = generator_of(nets), critic_of(nets), at.kept.pop("scenes", None)
+        if scenes is None:
             fake = at.kept.pop("fake", None)
             if fake is None:
                 fake = generator(at.codes(generator.latent), batch.label).detach()
-            return self.judge(critic, at.seen(as_large(batch.x, fake)), at.seen(fake), batch.label, at)
-        scene.at = at
-        return verdict(self.game, self.penalties, scene)
+            with torch.no_grad():
+                real_views = critic.views(at.seen(as_large(batch.x, fake)))
+                fake_views = critic.views(at.seen(fake))
+            views = zip(critic.judges(), real_views, fake_views, strict=True)
+            scenes = [self.stage(judge, real, fake, batch.label, at) for judge, real, fake in views]
+        elif any(age(scene.critic) != scene.age for scene in scenes):  # the critic has moved: it is asked again
+            scenes = [self.stage(s.critic, s.real, s.fake, batch.label, at) for s in scenes]
+        for scene in scenes:
+            scene.at = at
+        return verdict(self.game, self.penalties, *scenes)
 
     def judge(
         self, critic: nn.Module, real: Tensor, fake: Tensor, label: Labels | None, at: Moment

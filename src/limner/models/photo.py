@@ -1,0 +1,186 @@
+"""Networks for photographs: a picture's code is what a frozen backbone sees in it, and needs no training.
+
+The encoder reduces the backbone's features and the coarse colours of a picture to principal components; the painter
+makes a picture of them. Between them stands a rectified flow that makes the codes of pictures standard normal, so that
+a draw from the latent is a new code of the same kind (Li et al. 2024 generate representations in this way).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from limner.core.latent import Gaussian, Latent
+from limner.core.pixels import Image
+from limner.core.posterior import Posterior
+from limner.core.spec import register
+from limner.models.backbone import CHANNELS, SHRINKS, backbone, resized, size_at
+from limner.models.base import Encoder, Generator, Labels, Pictures
+from limner.models.codeflow import CodeFlow
+from limner.models.layers import Conv, Maps, Size, leak, pyramid, widths
+
+Codes = Float[Tensor, "n d"]
+COLOURS = 8
+"""Side of the grid of mean colours that a code knows."""
+START = 0.02
+"""Standard deviation of the first weights. What a batch norm follows does not depend on their scale, but how far a step
+of the optimizer turns them does: small ones learn faster."""
+SIGHT = 64
+"""Pixels of the shorter side at which an encoder's backbone sees a picture."""
+SPREAD = 1e-3
+"""Smallest standard deviation of a column of features that counts as varying."""
+
+
+@register
+class PhotoGenerator(Generator):
+    """Code → picture: a flow makes the code that of a picture, convolutions and bilinear doublings paint it.
+
+    Each stage convolves on the coarse grid, doubles bilinearly, and convolves again; coarse maps weigh the channels of
+    fine ones (skip-layer excitation, Liu et al. 2021).
+
+    image: shape of what it makes
+    latent: prior of its codes
+    classes: how many labels it is told, 0 for none
+    width: channels at full size
+    widest: most channels of any stage
+    """
+
+    def __init__(
+        self, image: Image, latent: Latent = Gaussian(128), classes: int = 0, width: int = 16, widest: int = 256
+    ) -> None:
+        super().__init__()
+        self.image, self.latent, self.classes = image, latent, classes
+        self.flow = CodeFlow(latent.dim, classes)
+        grids = pyramid(image)
+        channels = widths(len(grids), width, widest)
+        self.grid = (channels[0], *grids[0])
+        self.entry = nn.Linear(latent.dim, math.prod(self.grid), bias=False)
+        self.norm = nn.BatchNorm2d(channels[0])
+        shapes = zip(channels, channels[1:], grids[1:], strict=False)
+        self.stages = nn.ModuleList(Stage(*shape, twice=k % 2 == 0) for k, shape in enumerate(shapes))
+        self.gates = nn.ModuleDict(
+            {str(k): Excitation(channels[k - EXCITED], channels[k]) for k in range(EXCITED, len(channels))}
+        )
+        self.last = Conv(channels[-1], image.channels, gain=0.5)
+        for weight in (m.weight for m in self.modules() if isinstance(m, (Conv, nn.Conv2d, nn.Linear))):
+            nn.init.normal_(weight, std=START)
+        nn.init.normal_(self.last.weight, std=0.05)
+
+    def forward(self, z: Codes, label: Labels | None = None) -> Pictures:
+        return self.synthesis(self.mapping(z, label))
+
+    def mapping(self, z: Codes, label: Labels | None = None) -> Codes:
+        """Latent codes → codes as pictures have them."""
+        return self.flow(z, label)
+
+    def synthesis(self, w: Codes) -> Pictures:
+        """Codes of pictures → pictures."""
+        x = self.entry(w).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
+        maps = [leak(self.norm(x))]
+        for k, stage in enumerate(self.stages, 1):
+            x = stage(maps[-1])
+            maps.append(self.gates[str(k)](maps[k - EXCITED], x) if k >= EXCITED else x)
+        return self.last(maps[-1]).float().tanh()
+
+
+EXCITED = 3
+"""How many doublings lie between a map and the one whose channels it weighs: a factor of eight."""
+
+
+class Stage(nn.Module):
+    """Bilinear doubling, convolution, batch norm, leaky rectifier; where `twice`, the last three again."""
+
+    def __init__(self, into: int, out: int, size: Size, twice: bool) -> None:
+        super().__init__()
+        self.size = size
+        sizes = [(into, out), (out, out)] if twice else [(into, out)]
+        self.convolutions = nn.ModuleList(Conv(*s, bias=False) for s in sizes)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(out) for _ in sizes)
+
+    def forward(self, x: Maps) -> Maps:
+        """(n, into, h, w) → (n, out, *size)."""
+        x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = leak(norm(convolution(x)))
+        return x
+
+
+class Excitation(nn.Module):
+    """The channels of a large map, weighed by what a small map says (Liu et al. 2021, section 3.1)."""
+
+    def __init__(self, small: int, large: int) -> None:
+        super().__init__()
+        self.read = nn.Conv2d(small, large, 4, bias=False)
+        self.weigh = nn.Conv2d(large, large, 1)
+
+    def forward(self, small: Maps, large: Maps) -> Maps:
+        """(n, s, h, w), (n, l, h', w') → (n, l, h', w')."""
+        return large * self.weigh(F.silu(self.read(F.adaptive_avg_pool2d(small, 4)))).sigmoid()
+
+
+@register
+class PhotoEncoder(Encoder):
+    """Picture → code: principal components of a frozen backbone's features and of colours, made normal by a flow.
+
+    Nothing in it is trained by gradients; `fit` computes it from the training pictures.
+
+    image: shape of what it reads
+    latent: prior of the codes
+    classes: how many labels it is told, 0 for none
+    """
+
+    mean: Tensor
+    scale: Tensor
+    axes: Tensor
+
+    def __init__(self, image: Image, latent: Latent = Gaussian(128), classes: int = 0) -> None:
+        super().__init__()
+        self.image, self.latent, self.classes = image, latent, classes
+        self.flow = CodeFlow(latent.dim, classes)
+        h, w = size_at(image.height, image.width, SIGHT)
+        deep = [CHANNELS[k] * math.ceil(h / SHRINKS[k]) * math.ceil(w / SHRINKS[k]) for k in (2, 3)]
+        self.kinds = [*deep, COLOURS**2 * image.channels]
+        columns = sum(self.kinds)
+        self.register_buffer("mean", torch.zeros(columns))
+        self.register_buffer("scale", torch.ones(columns))
+        self.register_buffer("axes", torch.randn(columns, latent.dim) / math.sqrt(columns))
+
+    def forward(self, x: Pictures, label: Labels | None = None) -> Posterior:
+        """A point: the variance is nearly nothing."""
+        z = self.flow.noise(self.code(x), label)
+        return Posterior(z, torch.full_like(z, math.log(1e-6)))
+
+    def code(self, x: Pictures) -> Codes:
+        """Pictures → codes as the painter takes them, before they are made normal."""
+        return self.of_columns(self.columns(x))
+
+    def of_columns(self, columns: Float[Tensor, "n k"]) -> Codes:
+        """`columns` → codes."""
+        return ((columns - self.mean) * self.scale) @ self.axes
+
+    def columns(self, x: Pictures) -> Float[Tensor, "n k"]:
+        """All that a code may depend on: the backbone's last two maps, and mean colours on a grid."""
+        maps = backbone(x)(resized(x, SIGHT))[2:]
+        return torch.cat([m.float().flatten(1) for m in (*maps, F.adaptive_avg_pool2d(x.float(), COLOURS))], 1)
+
+    def fit_axes(self, columns: Float[Tensor, "n k"], rng: torch.Generator) -> None:
+        """Principal components of the columns of training pictures.
+
+        Each kind of column counts alike, whatever its number. Axes are scaled by the square root of their standard
+        deviation: half way to white, so that details count, and noise does not.
+        """
+        weight = torch.cat([torch.full((k,), k**-0.5) for k in self.kinds]).to(columns)
+        self.mean.copy_(columns.mean(0))
+        self.scale.copy_(weight / (columns.std(0) + SPREAD))
+        x = (columns - self.mean) * self.scale
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**31, (), generator=rng, device=rng.device)))
+            _, sizes, axes = torch.svd_lowrank(x, q=min(self.latent.dim + 32, *x.shape), niter=3)
+        kept = min(self.latent.dim, len(sizes))
+        self.axes.zero_()
+        self.axes[:, :kept] = axes[:, :kept] * sizes[:kept].clamp_min(1e-6) ** -0.5
+        self.axes /= (x @ self.axes).square().mean().sqrt().clamp_min(1e-6)
