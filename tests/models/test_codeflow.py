@@ -10,8 +10,8 @@ from torch import Tensor
 from limner.models.codeflow import CodeFlow, heun
 
 
-def fitted(codes: Tensor, label: Tensor | None = None, classes: int = 0, steps: int = 400) -> CodeFlow:
-    flow = CodeFlow(codes.shape[1], classes, width=64, depth=2)
+def fitted(codes: Tensor, label: Tensor | None = None, classes: int = 0, steps: int = 1000) -> CodeFlow:
+    flow = CodeFlow(codes.shape[1], classes, width=128, depth=2)
     flow.fit(codes, label, torch.Generator().manual_seed(1), steps)
     return flow
 

@@ -8,6 +8,7 @@ a draw from the latent is a new code of the same kind (Li et al. 2024 generate r
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -61,7 +62,7 @@ class PhotoGenerator(Generator):
         self.entry = nn.Linear(latent.dim, math.prod(self.grid), bias=False)
         self.norm = nn.BatchNorm2d(channels[0])
         shapes = zip(channels, channels[1:], grids[1:], strict=False)
-        self.stages = nn.ModuleList(Stage(*shape, twice=k % 2 == 0) for k, shape in enumerate(shapes))
+        self.stages = nn.ModuleList(Stage(latent.dim, *shape, twice=k % 2 == 0) for k, shape in enumerate(shapes))
         self.gates = nn.ModuleDict(
             {str(k): Excitation(channels[k - EXCITED], channels[k]) for k in range(EXCITED, len(channels))}
         )
@@ -82,7 +83,7 @@ class PhotoGenerator(Generator):
         x = self.entry(w).view(-1, *self.grid).contiguous(memory_format=torch.channels_last)
         maps = [leak(self.norm(x))]
         for k, stage in enumerate(self.stages, 1):
-            x = stage(maps[-1])
+            x = stage(maps[-1], w)
             maps.append(self.gates[str(k)](maps[k - EXCITED], x) if k >= EXCITED else x)
         return self.last(maps[-1]).float().tanh()
 
@@ -94,19 +95,61 @@ EXCITED = 3
 class Stage(nn.Module):
     """Bilinear doubling, convolution, batch norm, leaky rectifier; where `twice`, the last three again."""
 
-    def __init__(self, into: int, out: int, size: Size, twice: bool) -> None:
+    def __init__(self, dim: int, into: int, out: int, size: Size, twice: bool) -> None:
         super().__init__()
         self.size = size
         sizes = [(into, out), (out, out)] if twice else [(into, out)]
         self.convolutions = nn.ModuleList(Conv(*s, bias=False) for s in sizes)
         self.norms = nn.ModuleList(nn.BatchNorm2d(out) for _ in sizes)
+        self.grains = nn.ModuleList(Grain(dim, size) for _ in sizes)
 
-    def forward(self, x: Maps) -> Maps:
-        """(n, into, h, w) → (n, out, *size)."""
+    def forward(self, x: Maps, w: Codes) -> Maps:
+        """(n, into, h, w), codes (n, d) → (n, out, *size)."""
         x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = leak(norm(convolution(x)))
+        for convolution, grain, norm in zip(self.convolutions, self.grains, self.norms, strict=True):
+            x = leak(norm(grain(convolution(x), w)))
         return x
+
+
+class Grain(nn.Module):
+    """Noise of a learned strength, the same in all channels (Karras et al. 2019, section 2): cosines of random phases.
+
+    In training phases are drawn anew for each picture. Afterwards they are random projections of its code (Rahimi &
+    Recht 2007), so that a code has one picture, different codes have independent noise, and on a walk it moves smoothly.
+    """
+
+    directions: Tensor
+    phases: Tensor
+
+    def __init__(self, dim: int, size: Size) -> None:
+        super().__init__()
+        rng = torch.Generator().manual_seed(size[0])
+        self.strength = nn.Parameter(torch.zeros(1))
+        self.register_buffer("directions", torch.randn(dim, *size, generator=rng) * (2 / math.sqrt(dim)), persistent=False)
+        self.register_buffer("phases", torch.rand(size, generator=rng) * 2 * math.pi, persistent=False)
+
+    def forward(self, x: Maps, w: Codes) -> Maps:
+        """(n, c, h, w), codes (n, d) → (n, c, h, w)."""
+        if self.training:
+            phases = torch.rand(len(x), *x.shape[2:], device=x.device) * (2 * math.pi)
+        else:
+            phases = torch.tensordot(w.detach().float(), self.directions, 1) + self.phases
+        noise = math.sqrt(2) * phases.cos()[:, None].to(x.dtype)
+        return _Grainy.apply(x, noise, self.strength)  # pyright: ignore[reportReturnType]
+
+
+class _Grainy(torch.autograd.Function):
+    """x + strength · noise: the strength's gradient is a product of sums over channels, not a map of every channel."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Maps, noise: Maps, strength: Tensor) -> Maps:
+        ctx.save_for_backward(noise)
+        return x + noise * strength.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Maps) -> tuple[Maps, None, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (noise,) = ctx.saved_tensors
+        return slopes[0], None, (slopes[0].sum(1, keepdim=True).float() * noise.float()).sum().view(1)
 
 
 class Excitation(nn.Module):

@@ -46,6 +46,7 @@ class InstanceGAN(GAN):
     features: Schedule = 5.0
     pixels: Schedule = 10.0
     coded: float = 0.5
+    scales: int = 4
     begins_small: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type[Model]]] = {"generator": PhotoGenerator, "encoder": PhotoEncoder}
     fitted: ClassVar[tuple[str, ...]] = ("encoder",)
@@ -70,7 +71,7 @@ class InstanceGAN(GAN):
         terms = {name: at(self.adversarial) * term for name, term in game.items()}
         if not coded:
             return terms
-        seen = unlike([view[:coded] for view in real_views], [view[:coded] for view in fake_views])
+        seen = unlike([v[:coded] for v in real_views[-self.scales :]], [v[:coded] for v in fake_views[-self.scales :]])
         terms["features"] = at(self.features) * at_front(seen, n)
         return terms | {"pixels": at(self.pixels) * at_front(off_colour(x[:coded], fake[:coded]), n)}
 

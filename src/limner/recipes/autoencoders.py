@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limner.core.spec import Spec
 from limner.recipes.base import Facts, recipe
-from limner.recipes.default import default
+from limner.recipes.light import light
 
 
 @recipe
@@ -28,7 +28,7 @@ def vae(facts: Facts) -> Spec:
 @recipe
 def vaegan(facts: Facts) -> Spec:
     """A VAE whose pictures a critic compares and judges: sharper; reconstructions alike in kind, not in pixels."""
-    planned, rival = run(facts, {"is": "VAEGAN", "pixels": 0.2}), default(facts)
+    planned, rival = run(facts, {"is": "VAEGAN", "pixels": 0.2}), light(facts)
     critic = rival["nets"]["critic"] | {"classes": 0}
     players = {"autoencoder": rival["players"]["generator"], "critic": rival["players"]["critic"]}
     return planned | {"nets": planned["nets"] | {"critic": critic}, "players": players, "augment": rival["augment"]}

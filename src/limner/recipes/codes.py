@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limner.core.spec import Spec, check
 from limner.recipes.base import Facts, recipe
-from limner.recipes.default import default
+from limner.recipes.light import light
 from limner.run import Run
 
 READ = "Categorical(10, 10.0), Uniform(2)"
@@ -19,7 +19,7 @@ def infogan(facts: Facts) -> Spec:
     little keeps its own. `-o objective.sorting=0` is the paper's InfoGAN, which sorts by stroke as much as by digit.
     Set as many categories as you expect with `-o encoder.latent=…` and `-o generator.latent=…`.
     """
-    run = check(default(facts), Run)
+    run = check(light(facts), Run)
     narrow = {"width": 32, "classes": 0}
     nets = {
         "generator": facts.net("LightGenerator", latent=f"Mixed([{READ}, Gaussian(16)])", **narrow),
@@ -54,7 +54,7 @@ def bigan(facts: Facts) -> Spec:
     falling = {"is": "Cosine", "start": 1e-3, "end": 5e-5, "begin": 0.2}
     adam = {"is": "Adam", "lr": falling, "beta1": 0.0, "beta2": 0.99}
     players = {turn: {"is": "Player", "optimizer": adam} for turn in ("generator", "critic")}
-    run = check(default(facts), Run)
+    run = check(light(facts), Run)
     return run | {"objective": objective, "nets": nets, "players": players, "augment": None, "batch": 64}
 
 
@@ -67,4 +67,4 @@ def aae(facts: Facts) -> Spec:
         "encoder": facts.net("LightEncoder", latent=latent, **narrow),
         "critic": {"is": "PlainCodeCritic", "latent": latent},
     }
-    return check(default(facts), Run) | {"objective": "AAE", "nets": nets, "augment": None}
+    return check(light(facts), Run) | {"objective": "AAE", "nets": nets, "augment": None}

@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 from limner.core.spec import Spec
+from limner.models.backbone import SMALLEST
 from limner.recipes.base import Facts, recipe
+from limner.recipes.light import light
+from limner.recipes.photos import photos
 
-FEW = 8_000
-"""Images under which the critic would soon know them by heart."""
+COLOURS = 3
 
 
 @recipe
 def default(facts: Facts) -> Spec:
-    """Light networks, relativistic game, R1 and R2; labels where there are some, DiffAugment where images are few.
+    """The recipe `photos` for pictures in RGB of 32 pixels or more on each side, the recipe `light` for all others.
 
-    Chosen by distance at equal seconds (`benchmarks/quality.py`). 28×28 digits are readable after a minute on two
-    CPU cores; 64×64 photographs take tens of minutes there, and minutes on a GPU, where the networks are wider.
+    Chosen by distance at equal seconds (`benchmarks/quality.py`).
     """
-    wide = 2 if facts.device == "cuda" else 1
-    small = max(facts.image.height, facts.image.width) <= 32
-    adam = {
-        "is": "Adam",
-        "lr": {"is": "Cosine", "start": 1e-3, "end": 1e-4, "begin": 0.5},
-        "beta1": 0.0,
-        "beta2": 0.99,
-    }
-    return {
-        "is": "Run",
-        "objective": {"is": "GAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]},
-        "nets": {
-            "generator": facts.net("LightGenerator", width=(32 if small else 16) * wide, widest=256 * wide),
-            "critic": facts.net("LightCritic", width=32 * wide, widest=256 * wide),
-        },
-        "players": {turn: {"is": "Player", "optimizer": adam} for turn in ("generator", "critic")},
-        "batch": 32 * wide,
-        "average": 10_000.0,
-        "augment": "DiffAugment" if facts.count < FEW else None,
-        "precision": facts.precision,
-        "seed": facts.seed,
-    }
+    image = facts.image
+    large = min(image.height, image.width) >= SMALLEST
+    return photos(facts) if image.channels == COLOURS and large else light(facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limner.core.spec import Spec, check, override
 from limner.recipes.base import Facts, recipe
-from limner.recipes.default import default
+from limner.recipes.light import light
 from limner.run import Run
 
 
@@ -36,14 +36,14 @@ def residual(facts: Facts) -> Spec:
 @recipe
 def growing(facts: Facts) -> Spec:
     """Small pictures first: more variety in the first minutes of photographs of 64 pixels."""
-    planned = default(facts)
+    planned = light(facts)
     nets = {role: net | {"is": f"Growing{role.title()}"} for role, net in planned["nets"].items()}
     return planned | {"nets": nets}
 
 
 def run(facts: Facts, generator: Spec, critic: Spec, lr: float = 1e-3) -> Spec:
     """The default recipe with other networks and rate."""
-    planned = check(default(facts), Run)
+    planned = check(light(facts), Run)
     for turn in planned["players"]:
         planned = override(planned, f"players.{turn}.optimizer.lr=Cosine({lr}, {lr / 10}, 0.5)", Run)
     return planned | {"nets": {"generator": generator, "critic": critic}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limner.core.spec import Spec
 from limner.recipes.base import Facts, recipe
-from limner.recipes.default import default
+from limner.recipes.light import light
 
 KNOWN = ("image", "classes")
 """What the network around another one tells it."""
@@ -16,7 +16,7 @@ def conditional(facts: Facts) -> Spec:
 
     `generator.by` is concatenation, product or inner; `critic.by` is concatenation, embedding or projection.
     """
-    planned = default(facts)
+    planned = light(facts)
     inner = {role: {k: v for k, v in net.items() if k not in KNOWN} for role, net in planned["nets"].items()}
     generator = facts.net("ConditionalGenerator", by="inner", inner=inner["generator"])
     critic = facts.net("ConditionalCritic", by="projection", inner=inner["critic"])
@@ -26,7 +26,7 @@ def conditional(facts: Facts) -> Spec:
 @recipe
 def acgan(facts: Facts) -> Spec:
     """AC-GAN: the critic names the class instead of being told it; otherwise as `default`. Needs labels."""
-    return default(facts) | {"objective": {"is": "ACGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]}}
+    return light(facts) | {"objective": {"is": "ACGAN", "game": "Relativistic", "penalties": ["R1(1.0)", "R2(1.0)"]}}
 
 
 @recipe
@@ -37,7 +37,7 @@ def semisupervised(facts: Facts) -> Spec:
     shown augmented, since few labels are soon known by heart.
     """
     wide = 2 if facts.device == "cuda" else 1
-    return default(facts) | {
+    return light(facts) | {
         "objective": {"is": "SemiSupervisedGAN", "weight": 4.0, "agreement": 3.0, "sure": 0.9},
         "nets": {
             "generator": facts.net("LightGenerator", classes=0, width=8 * wide, widest=128 * wide),

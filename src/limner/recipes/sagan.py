@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limner.core.spec import Spec, check
 from limner.recipes.base import Facts, recipe
-from limner.recipes.default import default
+from limner.recipes.light import light
 from limner.run import Run
 
 
@@ -15,7 +15,7 @@ def sagan(facts: Facts) -> Spec:
     No gradient penalty, so nothing is differentiated twice. The rates are five times the published ones:
     runs here are short. See docs/systems/attention.md.
     """
-    run = check(default(facts), Run)
+    run = check(light(facts), Run)
     generator, critic = (
         {name: value for name, value in run["nets"][role].items() if name not in ("image", "classes")}
         for role in ("generator", "critic")

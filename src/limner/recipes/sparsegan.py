@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limner.core.spec import Spec
 from limner.recipes.base import Facts, recipe
-from limner.recipes.default import default
+from limner.recipes.light import light
 
 CODES, ACTIVE = 512, 32
 
@@ -15,7 +15,7 @@ def sparsegan(facts: Facts) -> Spec:
 
     For samples and features from one training: 32 of 512 numbers describe a picture, and each can be looked at alone.
     """
-    run = default(facts)
+    run = light(facts)
     latent = {"is": "Sparse", "dim": CODES, "active": ACTIVE}
     widths = {k: run["nets"]["generator"][k] for k in ("width", "widest")}
     trunk = facts.net("LightEncoder", **widths)
