@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limner.core.backbone import Backbone
 from limner.core.errors import UserError
 from limner.core.events import Event, Progress
 from limner.core.pixels import Bytes, to_bytes, to_float
@@ -29,9 +31,14 @@ from limner.metrics.base import Extractor, Metric, Reading, Seen, Sets, small
 
 Draw = Callable[[int, int], Bytes | Tensor]
 """(first, count) → images number first … first + count - 1, uint8 (n, h, w, c) or float (n, c, h, w) in [-1, 1]."""
+T = TypeVar("T", "Score", "Withheld")
+PIXELS = "pixels"
+"""What scores look at that need no features."""
 Rebuild = Callable[[Bytes], Bytes]
 """Images → what an encoder and a generator make of them, uint8 (n, h, w, c)."""
 DEFAULT = ("FrechetDistance", "KernelDistance", "Precision", "Recall", "Density", "Coverage")
+LABELLED = ("LinearProbeAccuracy",)
+"""Where the generated images were told classes."""
 MEMORY = ("NearestInTraining", "DataCopying", "Authenticity", "GeneralisationGap")
 """Tests for memorised images, where it is known what a model was trained on."""
 REBUILT = 1000
@@ -90,11 +97,13 @@ class Withheld:
     metric: class name
     label: what a table calls it
     reason: why, and which score to read instead
+    features: name of the features
     """
 
     metric: str
     label: str
     reason: str
+    features: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,13 +129,15 @@ def evaluate(
     train: Images | None = None,
     asked: NDArray[np.int64] | None = None,
     rebuild: Rebuild | None = None,
+    trained_with: Sequence[Backbone] = (),
 ) -> Iterator[Event]:
     """Score n images of `draw` against n of `data`; yields Progress, then one Scored.
 
     `other` are more real images of the same kind (the training split, say) for the floor; without them the floor is
     one half of `data` against the other. Where there are fewer than n, n shrinks and a note says so. The result does
     not depend on `batch`. `train` are the images that the model was trained on, for tests of memory; `asked` the
-    classes that the images of `draw` were told; `rebuild` reconstructs. Scores that lack something are withheld.
+    classes that the images of `draw` were told; `rebuild` reconstructs. Scores that lack something are withheld, and so
+    are those of features that look through a frozen network that the model was `trained_with`.
     Raises UserError for under 16 real images, or where shapes do not agree.
     """
     chosen = tuple(build(m, Metric) for m in metrics)
@@ -151,9 +162,8 @@ def evaluate(
     scores: list[Score] = []
     withheld: list[Withheld] = []
     for done, metric in enumerate(chosen):
-        why = _missing(metric, sets) or metric.lacks(sets)
-        if why:
-            withheld.append(Withheld(type(metric).__name__, metric.label, why))
+        if why := _biased(metric, extractor, trained_with) or _missing(metric, sets) or metric.lacks(sets):
+            withheld.append(Withheld(type(metric).__name__, metric.label, why, extractor.name))
         else:
             scores.append(_score(metric, metric.score(sets), extractor))
         yield Progress(plan.n, 0.5 + 0.5 * (done + 1) / len(chosen), look.seconds)
@@ -161,7 +171,19 @@ def evaluate(
 
 
 def table(scores: Sequence[Score], withheld: Sequence[Withheld] = ()) -> str:
-    """The scores as text: value, interval and floor of each; those with controls below; then n and the features."""
+    """The scores as text, a table for each kind of features; those of pixels stand with the first."""
+    kinds = list(dict.fromkeys(one.features for one in (*scores, *withheld) if one.features not in ("", PIXELS)))
+    if len(kinds) < 2:
+        return _table(scores, withheld)
+
+    def of(kind: str, given: Sequence[T]) -> list[T]:
+        return [one for one in given if one.features == kind or (kind == kinds[0] and one.features in ("", PIXELS))]
+
+    return "\n\n".join(_table(of(kind, scores), of(kind, withheld)) for kind in kinds)
+
+
+def _table(scores: Sequence[Score], withheld: Sequence[Withheld]) -> str:
+    """The value, interval and floor of each; those with controls below; then n and the features."""
     plain, tested = ([s for s in scores if bool(s.controls) == with_controls] for with_controls in (False, True))
     lines: list[str] = []
     if plain:
@@ -292,6 +314,15 @@ def _missing(metric: Metric, sets: Sets) -> str:
         "rebuilt": sets.rebuilt is not None,
     }
     return next((MISSING[want] for want in metric.wants if not there.get(want, True)), "")
+
+
+def _biased(metric: Metric, extractor: Extractor, trained_with: Sequence[Backbone]) -> str:
+    """Why these features cannot judge this model: it was trained to please the network that they look through."""
+    same = next((one for one in trained_with if one.is_same(extractor.backbone, extractor.digest)), None)
+    if same is None or not metric.of_features:
+        return ""
+    other = "in-domain" if extractor.name == "photographs" else "photographs"
+    return f"the model was trained with {same.name}, the network of these features; take --features {other}"
 
 
 def _score(metric: Metric, found: Reading, extractor: Extractor) -> Score:

@@ -116,6 +116,9 @@ class Extractor:
     """Short and readable: `in-domain`, `random`, the weights file's stem."""
     resize: str = "as they are"
     """What is done to the size of the images first, in words; the digest holds it too."""
+    backbone: str = ""
+    """The pretrained network that it looks through, named as model files name the one that they were trained with;
+    empty where the network is trained on the pictures themselves or not at all."""
 
     @property
     def digest(self) -> str:
@@ -145,6 +148,8 @@ class Metric:
     """Half the width of an interval, in standard errors."""
     wants: ClassVar[tuple[str, ...]] = ()
     """What it needs beside features: `images`, `train`, `labels`, `answers`, `rebuilt`."""
+    of_features: ClassVar[bool] = True
+    """Whether the score depends on the features; False where it looks at the pixels alone."""
 
     def lacks(self, sets: Sets) -> str:
         """Why it must be withheld, and which score to take instead; empty where it can be computed.
