@@ -20,10 +20,10 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limner.core.backbone import Backbone
 from limner.core.errors import UserError
 from limner.core.events import Event, Progress
 from limner.core.pixels import Bytes, to_bytes, to_float
+from limner.core.pretrained import Pretrained
 from limner.core.rng import generator
 from limner.core.spec import build, spec
 from limner.data.images import Images
@@ -129,7 +129,7 @@ def evaluate(
     train: Images | None = None,
     asked: NDArray[np.int64] | None = None,
     rebuild: Rebuild | None = None,
-    trained_with: Sequence[Backbone] = (),
+    trained_with: Sequence[Pretrained] = (),
 ) -> Iterator[Event]:
     """Score n images of `draw` against n of `data`; yields Progress, then one Scored.
 
@@ -162,7 +162,8 @@ def evaluate(
     scores: list[Score] = []
     withheld: list[Withheld] = []
     for done, metric in enumerate(chosen):
-        if why := _biased(metric, extractor, trained_with) or _missing(metric, sets) or metric.lacks(sets):
+        biased = extractor.biased(trained_with) if metric.of_features else ""
+        if why := biased or _missing(metric, sets) or metric.lacks(sets):
             withheld.append(Withheld(type(metric).__name__, metric.label, why, extractor.name))
         else:
             scores.append(_score(metric, metric.score(sets), extractor))
@@ -314,15 +315,6 @@ def _missing(metric: Metric, sets: Sets) -> str:
         "rebuilt": sets.rebuilt is not None,
     }
     return next((MISSING[want] for want in metric.wants if not there.get(want, True)), "")
-
-
-def _biased(metric: Metric, extractor: Extractor, trained_with: Sequence[Backbone]) -> str:
-    """Why these features cannot judge this model: it was trained to please the network that they look through."""
-    same = next((one for one in trained_with if one.is_same(extractor.backbone, extractor.digest)), None)
-    if same is None or not metric.of_features:
-        return ""
-    other = "in-domain" if extractor.name == "photographs" else "photographs"
-    return f"the model was trained with {same.name}, the network of these features; take --features {other}"
 
 
 def _score(metric: Metric, found: Reading, extractor: Extractor) -> Score:

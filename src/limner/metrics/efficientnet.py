@@ -24,8 +24,6 @@ STAGES = (
     (6, 320, 3, 1, 1),
 )
 """Expansion, channels, kernel, repeats, stride of the first repeat: table 1 of the paper."""
-SIDE = 224
-"""Pixels that the weights were trained at."""
 
 
 class SameConv(nn.Conv2d):
@@ -66,10 +64,9 @@ class Inverted(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """RGB in [-1, 1], any size → the 1,280 numbers of the last pool."""
+    """RGB in [-1, 1], any size → the 1,280 numbers of the last pool; trained at 224 px."""
 
     name = "efficientnet_lite0"
-    resize = f"to {SIDE} px, bicubic, antialiased"
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +81,6 @@ class EfficientNetLite0(nn.Module):
         self.head = SameConv(a, 1280)
 
     def forward(self, x: Images) -> Float[Tensor, "n 1280"]:
-        x = F.interpolate(x, (SIDE, SIDE), mode="bicubic", antialias=True)
         # trained on (bytes - 127) / 128
         x = (x * (127.5 / 128) + 0.5 / 128).to(self.stem.weight.dtype)
         h = F.relu6(self.head(self.blocks(F.relu6(self.stem(x), inplace=True))), inplace=True)

@@ -26,6 +26,7 @@ class Refused(Protocol):
     @property
     def reason(self) -> str: ...
 
+
 def score_table(models: Named) -> Markup:
     """A row a score; where there are several models, a column each."""
     every = [s for _, scores in models for s in scores]

@@ -14,7 +14,7 @@ from torch import nn
 
 
 @dataclass(frozen=True)
-class Backbone:
+class Pretrained:
     """A frozen network: its name, such as `mobilenet_v2`, and a hash of its weights, empty where it is not known."""
 
     name: str
@@ -28,29 +28,29 @@ class Backbone:
         return bool(name and name == self.name) or bool(digest and digest == self.digest)
 
 
-def used_by(nets: Iterable[nn.Module]) -> tuple[Backbone, ...]:
+def used_by(nets: Iterable[nn.Module]) -> tuple[Pretrained, ...]:
     """The backbones that these networks or parts of them name, each once, in order.
 
     `backbone` is an object with a `name` and a `digest`, or a bare name.
     """
     named = (getattr(part, "backbone", None) for net in nets for part in net.modules())
-    return tuple(dict.fromkeys(_backbone(one) for one in named if one is not None))
+    return tuple(dict.fromkeys(_named(one) for one in named if one is not None))
 
 
-def written(backbones: tuple[Backbone, ...]) -> dict[str, Any]:
+def written(backbones: tuple[Pretrained, ...]) -> dict[str, Any]:
     """What the header of a model file says of them: an entry `backbone`, or nothing."""
     told = [asdict(one) for one in backbones]
     return {"backbone": told[0] if len(told) == 1 else told} if told else {}
 
 
-def recorded(header: Mapping[str, Any]) -> tuple[Backbone, ...]:
+def recorded(header: Mapping[str, Any]) -> tuple[Pretrained, ...]:
     """What the header of a model file says, the inverse of `written`; older files say nothing."""
     told = header.get("backbone") or []
     several: list[Mapping[str, Any]] = told if isinstance(told, list) else [told]
-    return tuple(Backbone(str(one["name"]), str(one.get("digest", ""))) for one in several)
+    return tuple(Pretrained(str(one["name"]), str(one.get("digest", ""))) for one in several)
 
 
-def _backbone(named: object) -> Backbone:
+def _named(named: object) -> Pretrained:
     if isinstance(named, str):
-        return Backbone(named)
-    return Backbone(str(getattr(named, "name", type(named).__name__)), str(getattr(named, "digest", "")))
+        return Pretrained(named)
+    return Pretrained(str(getattr(named, "name", type(named).__name__)), str(getattr(named, "digest", "")))
