@@ -196,11 +196,7 @@ def test_missing_and_damaged_weights_are_one_line(tmp_path: Path, monkeypatch: p
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_split_halves_of_flowers(shared: Path) -> None:
-    """The floor of scores at n = 1,500 on flowers of 64 px; the first run measured GOLDEN."""
+    """One half of the 3,302 training flowers of 64 px against the other: what scores of flowers stand beside."""
     flowers = gather(str(shared / "data" / "flowers" / "flowers128.zip"), size=(64, 64))
-    order = np.random.RandomState(0).permutation(len(flowers))[:3000]
-    found = features(Photographs(), flowers.pixels[order])
-    assert FrechetDistance()(found[:1500], found[1500:]) == pytest.approx(GOLDEN, rel=0.01)
-
-
-GOLDEN = 24.5
+    found = features(Photographs(), flowers.pixels)[torch.randperm(3302, generator=torch.Generator().manual_seed(0))]
+    assert FrechetDistance()(found[:1651], found[1651:]) == pytest.approx(88.626, rel=0.005)

@@ -53,7 +53,7 @@ class LinearProbeAccuracy(Metric):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     wants: ClassVar[tuple[str, ...]] = ("labels",)
 
-    penalty: float = 0.01
+    penalty: float = 0.1
 
     def lacks(self, sets: Sets) -> str:
         """Needs ten labelled images a class to be taught on, and half of the real ones named right."""
