@@ -146,15 +146,16 @@ def evaluate(
     plan = _plan(data, other, n, seed)
     wanted = {want for metric in chosen for want in metric.wants}
     look = _Look(extractor, device, batch, wanted, plan, train)
-    real = yield from look.real(data, plan.rows)
+    every = yield from look.real(data, plan.looked)
+    real = _some(every, plan.looked, plan.rows)
     fake = yield from look.at(_checked(draw, data), plan.n, None if asked is None else asked[: plan.n])
     known = (yield from look.real(train, np.arange(len(train)))) if train is not None and "train" in wanted else None
     sides: list[Seen] = []
     for source, rows in plan.floor:
-        if rows is plan.rows:
-            sides.append(real)
+        if source is data:
+            sides.append(_some(every, plan.looked, rows))
         elif source is train and known is not None:
-            sides.append(known.rows(torch.from_numpy(rows).to(known.features.device)))
+            sides.append(_some(known, np.arange(len(train)), rows))
         else:
             sides.append((yield from look.real(source, rows)))
     pairs = None if rebuild is None or "rebuilt" not in wanted else _rebuilt(rebuild, data, plan.some)
@@ -242,6 +243,12 @@ class _Plan:
     floor: tuple[tuple[Images, np.ndarray], tuple[Images, np.ndarray]]
     notes: tuple[str, ...]
 
+    @property
+    def looked(self) -> np.ndarray:
+        """All rows of the data that are looked at, in order."""
+        first = self.floor[0][0]
+        return np.unique(np.concatenate([self.rows, *(rows for source, rows in self.floor if source is first)]))
+
 
 class _Look:
     """Takes the features of pictures block by block, and knows how much of all the looking is done."""
@@ -254,8 +261,9 @@ class _Look:
         # Apple's GPUs have no float64, in which scores are computed
         self.home = "cpu" if torch.device(device).type == "mps" else device
         known = len(train) if train is not None and "train" in wanted else 0
-        new = [rows for source, rows in plan.floor if rows is not plan.rows and not (known and source is train)]
-        self.total = 2 * plan.n + known + sum(map(len, new))
+        (data, _), (other, more) = plan.floor
+        new = 0 if other is data or (known and other is train) else len(more)
+        self.total = len(plan.looked) + plan.n + known + new
         self.done, self.start = 0, time.monotonic()
 
     @property
@@ -304,6 +312,11 @@ def _plan(data: Images, other: Images | None, n: int, seed: int) -> _Plan:
 
 def _shuffled(size: int, seed: int, purpose: str) -> np.ndarray:
     return torch.randperm(size, generator=generator(seed, 0, f"evaluate {purpose}")).numpy()
+
+
+def _some(seen: Seen, looked: np.ndarray, rows: np.ndarray) -> Seen:
+    """Those of the rows that were looked at, all in order."""
+    return seen.rows(torch.from_numpy(np.searchsorted(looked, rows)).to(seen.features.device))
 
 
 def _missing(metric: Metric, sets: Sets) -> str:
