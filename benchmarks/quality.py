@@ -7,7 +7,8 @@
 MNIST, Fashion-MNIST and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built in.
 Recipes take turns on the same machine for the same seconds; nothing else should run. Samples are scored against the
 test split (the training split where the test split has under 2,000 images) on in-domain features and, where there is
-a file of weights for the data, on those. Rows are appended to benchmarks/quality.md with seed, machine and date.
+a network that was trained elsewhere, on its features: a file of weights for digits, `photographs` for flowers. Rows
+are appended to benchmarks/quality.md with seed, machine and date.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from limner.train import Budget
 
 SOURCES = {"mnist": "mnist", "fashion": "fashion-mnist", "flowers": "flowers/flowers128.zip"}
 SIZES = {"flowers": (64, 64)}
-WEIGHTS = {"mnist": "weights/mnist-lenet5.safetensors", "flowers": "weights/mobilenet_v2-imagenet-fp16.safetensors"}
+ELSEWHERE = {"mnist": "weights/mnist-lenet5.safetensors", "flowers": "photographs"}
+"""A file in the folder of shared data, or a name of features."""
 HEAD = ("data", "size", "recipe", "for", "seed", "images", "Fréchet (in-domain)", "floor", "precision", "recall",
         "Fréchet (weights)", "floor (weights)", "machine", "date")  # fmt: skip
 
@@ -81,12 +83,19 @@ def row(name: str, recipe: str, seconds: float, seed: int, shared: Path, out: Pa
     cells = [name, str(images.image), recipe, f"{seconds:.0f} s", str(seed), f"{seen:,}",
              f"{ours['FrechetDistance'].value:.2f}", f"{ours['FrechetDistance'].floor:.2f}",
              f"{ours['Precision'].value:.2f}", f"{ours['Recall'].value:.2f}"]  # fmt: skip
-    weights = shared / WEIGHTS.get(name, "none")
-    theirs = scores(out, real, other, str(weights), seed, n)["FrechetDistance"] if weights.exists() else None
-    cells += [f"{theirs.value:.2f} {weights.stem.split('-')[0]}", f"{theirs.floor:.2f}"] if theirs else ["–", "–"]
+    features = elsewhere(name, shared)
+    theirs = scores(out, real, other, features, seed, n)["FrechetDistance"] if features else None
+    cells += [f"{theirs.value:.2f} {theirs.features.split('-')[0]}", f"{theirs.floor:.2f}"] if theirs else ["–", "–"]
     machine = f"{torch.get_num_threads()} × {platform.machine()}, torch {torch.__version__}"
     cells += [machine, time.strftime("%Y-%m-%d")]
     return "| " + " | ".join(cells) + " |"
+
+
+def elsewhere(name: str, shared: Path) -> str:
+    """The features of a network that was trained elsewhere; empty where there is none for these data."""
+    named = ELSEWHERE.get(name, "")
+    file = shared / named
+    return named if not named.endswith(".safetensors") else str(file) if file.exists() else ""
 
 
 def summary(table: Path) -> str:
@@ -95,12 +104,17 @@ def summary(table: Path) -> str:
             for line in table.read_text().splitlines()[2:]]  # fmt: skip
     shown = ("Fréchet (in-domain)", "floor", "precision", "recall", "Fréchet (weights)")
     lines = [f"| data | recipe | for | seeds | images | {' | '.join(shown)} |", "|" + " --- |" * (5 + len(shown))]
-    for key in dict.fromkeys((row["data"], row["recipe"], row["for"]) for row in told):
-        rows = [row for row in told if (row["data"], row["recipe"], row["for"]) == key]
+    for key in dict.fromkeys(map(alike, told)):
+        rows = [row for row in told if alike(row) == key]
         images = mean(float(row["images"].replace(",", "")) for row in rows)
-        cells = [*key, f"{len(rows)}", f"{images:,.0f}", *(span([row[name] for row in rows]) for name in shown)]
+        cells = [*key[:3], f"{len(rows)}", f"{images:,.0f}", *(span([row[name] for row in rows]) for name in shown)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def alike(row: dict[str, str]) -> tuple[str, ...]:
+    """What rows have in common that are summed up together; scores of other features do not compare."""
+    return row["data"], row["recipe"], row["for"], row["Fréchet (weights)"].partition(" ")[2]
 
 
 def span(cells: list[str]) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from limner.core.errors import UserError
 from limner.core.events import Event, Progress
 from limner.core.pixels import Bytes, to_bytes, to_float
+from limner.core.pretrained import Pretrained
 from limner.core.rng import generator
 from limner.core.spec import build, spec
 from limner.data.images import Images
@@ -29,9 +31,14 @@ from limner.metrics.base import Extractor, Metric, Reading, Seen, Sets, small
 
 Draw = Callable[[int, int], Bytes | Tensor]
 """(first, count) → images number first … first + count - 1, uint8 (n, h, w, c) or float (n, c, h, w) in [-1, 1]."""
+T = TypeVar("T", "Score", "Withheld")
+PIXELS = "pixels"
+"""What scores look at that need no features."""
 Rebuild = Callable[[Bytes], Bytes]
 """Images → what an encoder and a generator make of them, uint8 (n, h, w, c)."""
 DEFAULT = ("FrechetDistance", "KernelDistance", "Precision", "Recall", "Density", "Coverage")
+LABELLED = ("LinearProbeAccuracy",)
+"""Where the generated images were told classes."""
 MEMORY = ("NearestInTraining", "DataCopying", "Authenticity", "GeneralisationGap")
 """Tests for memorised images, where it is known what a model was trained on."""
 REBUILT = 1000
@@ -90,11 +97,13 @@ class Withheld:
     metric: class name
     label: what a table calls it
     reason: why, and which score to read instead
+    features: name of the features
     """
 
     metric: str
     label: str
     reason: str
+    features: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,13 +129,15 @@ def evaluate(
     train: Images | None = None,
     asked: NDArray[np.int64] | None = None,
     rebuild: Rebuild | None = None,
+    trained_with: Sequence[Pretrained] = (),
 ) -> Iterator[Event]:
     """Score n images of `draw` against n of `data`; yields Progress, then one Scored.
 
     `other` are more real images of the same kind (the training split, say) for the floor; without them the floor is
     one half of `data` against the other. Where there are fewer than n, n shrinks and a note says so. The result does
     not depend on `batch`. `train` are the images that the model was trained on, for tests of memory; `asked` the
-    classes that the images of `draw` were told; `rebuild` reconstructs. Scores that lack something are withheld.
+    classes that the images of `draw` were told; `rebuild` reconstructs. Scores that lack something are withheld, and so
+    are those of features that look through a frozen network that the model was `trained_with`.
     Raises UserError for under 16 real images, or where shapes do not agree.
     """
     chosen = tuple(build(m, Metric) for m in metrics)
@@ -135,15 +146,16 @@ def evaluate(
     plan = _plan(data, other, n, seed)
     wanted = {want for metric in chosen for want in metric.wants}
     look = _Look(extractor, device, batch, wanted, plan, train)
-    real = yield from look.real(data, plan.rows)
+    every = yield from look.real(data, plan.looked)
+    real = _some(every, plan.looked, plan.rows)
     fake = yield from look.at(_checked(draw, data), plan.n, None if asked is None else asked[: plan.n])
     known = (yield from look.real(train, np.arange(len(train)))) if train is not None and "train" in wanted else None
     sides: list[Seen] = []
     for source, rows in plan.floor:
-        if rows is plan.rows:
-            sides.append(real)
+        if source is data:
+            sides.append(_some(every, plan.looked, rows))
         elif source is train and known is not None:
-            sides.append(known.rows(torch.from_numpy(rows).to(known.features.device)))
+            sides.append(_some(known, np.arange(len(train)), rows))
         else:
             sides.append((yield from look.real(source, rows)))
     pairs = None if rebuild is None or "rebuilt" not in wanted else _rebuilt(rebuild, data, plan.some)
@@ -151,9 +163,9 @@ def evaluate(
     scores: list[Score] = []
     withheld: list[Withheld] = []
     for done, metric in enumerate(chosen):
-        why = _missing(metric, sets) or metric.lacks(sets)
-        if why:
-            withheld.append(Withheld(type(metric).__name__, metric.label, why))
+        biased = extractor.biased(trained_with) if metric.of_features else ""
+        if why := biased or _missing(metric, sets) or metric.lacks(sets):
+            withheld.append(Withheld(type(metric).__name__, metric.label, why, extractor.name))
         else:
             scores.append(_score(metric, metric.score(sets), extractor))
         yield Progress(plan.n, 0.5 + 0.5 * (done + 1) / len(chosen), look.seconds)
@@ -161,7 +173,19 @@ def evaluate(
 
 
 def table(scores: Sequence[Score], withheld: Sequence[Withheld] = ()) -> str:
-    """The scores as text: value, interval and floor of each; those with controls below; then n and the features."""
+    """The scores as text, a table for each kind of features; those of pixels stand with the first."""
+    kinds = list(dict.fromkeys(one.features for one in (*scores, *withheld) if one.features not in ("", PIXELS)))
+    if len(kinds) < 2:
+        return _table(scores, withheld)
+
+    def of(kind: str, given: Sequence[T]) -> list[T]:
+        return [one for one in given if one.features == kind or (kind == kinds[0] and one.features in ("", PIXELS))]
+
+    return "\n\n".join(_table(of(kind, scores), of(kind, withheld)) for kind in kinds)
+
+
+def _table(scores: Sequence[Score], withheld: Sequence[Withheld]) -> str:
+    """The value, interval and floor of each; those with controls below; then n and the features."""
     plain, tested = ([s for s in scores if bool(s.controls) == with_controls] for with_controls in (False, True))
     lines: list[str] = []
     if plain:
@@ -219,6 +243,12 @@ class _Plan:
     floor: tuple[tuple[Images, np.ndarray], tuple[Images, np.ndarray]]
     notes: tuple[str, ...]
 
+    @property
+    def looked(self) -> np.ndarray:
+        """All rows of the data that are looked at, in order."""
+        first = self.floor[0][0]
+        return np.unique(np.concatenate([self.rows, *(rows for source, rows in self.floor if source is first)]))
+
 
 class _Look:
     """Takes the features of pictures block by block, and knows how much of all the looking is done."""
@@ -231,8 +261,9 @@ class _Look:
         # Apple's GPUs have no float64, in which scores are computed
         self.home = "cpu" if torch.device(device).type == "mps" else device
         known = len(train) if train is not None and "train" in wanted else 0
-        new = [rows for source, rows in plan.floor if rows is not plan.rows and not (known and source is train)]
-        self.total = 2 * plan.n + known + sum(map(len, new))
+        (data, _), (other, more) = plan.floor
+        new = 0 if other is data or (known and other is train) else len(more)
+        self.total = len(plan.looked) + plan.n + known + new
         self.done, self.start = 0, time.monotonic()
 
     @property
@@ -281,6 +312,11 @@ def _plan(data: Images, other: Images | None, n: int, seed: int) -> _Plan:
 
 def _shuffled(size: int, seed: int, purpose: str) -> np.ndarray:
     return torch.randperm(size, generator=generator(seed, 0, f"evaluate {purpose}")).numpy()
+
+
+def _some(seen: Seen, looked: np.ndarray, rows: np.ndarray) -> Seen:
+    """Those of the rows that were looked at, all in order."""
+    return seen.rows(torch.from_numpy(np.searchsorted(looked, rows)).to(seen.features.device))
 
 
 def _missing(metric: Metric, sets: Sets) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from limner.core import store
 from limner.core.errors import UserError, unknown
 from limner.core.pixels import Bytes, Image, to_bytes, to_float
+from limner.core.pretrained import Pretrained, recorded
 from limner.core.rng import generator
 from limner.core.spec import build, spec
 from limner.goals.base import Scene
@@ -82,6 +83,11 @@ class Likeness:
     def numbered(self) -> bool:
         """Whether it was told numbers, of which `names` are the names, instead of classes."""
         return bool(self.header.get("counts")) and isinstance(self.header["counts"][0], list)
+
+    @property
+    def backbones(self) -> tuple[Pretrained, ...]:
+        """The frozen, pretrained networks that it was trained with, which must not judge it."""
+        return recorded(self.header)
 
     @property
     def scene(self) -> Scene:

@@ -26,7 +26,7 @@ import torch
 
 import limner
 from limner import alarms, likeness
-from limner.core import parallel, store
+from limner.core import parallel, pretrained, store
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
 from limner.core.health import Health
@@ -286,7 +286,7 @@ class Project:
             "seconds": round(state.seconds, 1),
             "seed": run.seed,
             "scores": {name: scores[name] for name in scores if name not in UNSHOWN and "weights of" not in name},
-        }
+        } | pretrained.written(pretrained.used_by(state.nets.values()))
         return likeness.of(state.averaged, said.names, header)
 
     def _point(self, pointer: str, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image as Pillow
 
 from limner.core.pixels import save_png
+from limner.likeness import load
 
 Limner = Callable[..., Any]
 
@@ -200,7 +202,7 @@ def test_evaluate_prints_scores_with_what_they_mean(limner: Limner, trained: Pat
     assert "training pictures" in said.err
     found = limner("evaluate", trained, blobs, "--features", "random", "-n", 48, "--device", "cpu", "--json").json
     scores = {s["metric"]: s for s in found["scores"]}
-    assert {"KernelDistance", "Precision", "Recall", "Density", "Coverage"} == set(scores)
+    assert {"KernelDistance", "Precision", "Recall", "Density", "Coverage", "LinearProbeAccuracy"} == set(scores)
     assert all(s["n"] == 48 and s["features"] and s["digest"] and s["resize"] for s in scores.values())
     assert scores["KernelDistance"]["value"] > scores["KernelDistance"]["floor"]
     # 48 pictures and 272 features
@@ -227,6 +229,38 @@ def test_evaluate_tests_memory_where_the_training_pictures_are_known(limner: Lim
     assert [name for name, _ in scores["Authenticity"]["controls"]] == ["held-out real", "copies of training"]
     known = limner("evaluate", folder, data, "--features", "random", "--device", "cpu")
     assert "memorised?" in known.out and "no sign of copies" in known.out
+
+
+def test_no_network_judges_a_model_that_was_trained_with_it(
+    limner: Limner, trained: Path, blobs: Path, tmp_path: Path
+) -> None:
+    """The header of the model file names its backbone; features of others judge it, in a table of their own."""
+    model = load(trained)
+    model = replace(model, header=model.header | {"backbone": {"name": "efficientnet_lite0", "digest": ""}})
+    model.save(tmp_path / "judged.safetensors")
+    given = ("evaluate", tmp_path / "judged.safetensors", blobs, "-n", 32, "--device", "cpu")
+    refused = limner(*given, "--features", "photographs")
+    assert refused.code == 2 and refused.out == ""
+    assert "the model was trained with efficientnet_lite0, the network of these features" in refused.err
+    said = limner(*given, "--features", "photographs,random")
+    assert said.code == 0 and "withheld: coverage: the model was trained with efficientnet_lite0" in said.out
+    found = limner(*given, "--features", "random,photographs", "--report", tmp_path / "page.html", "--json").json
+    assert {s["features"] for s in found["scores"]} == {"random"}
+    assert {w["features"] for w in found["withheld"] if "efficientnet_lite0" in w["reason"]} == {"photographs"}
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "frozen backbone" in page and "coverage (photographs)" in page
+
+
+def test_several_features_have_a_table_each(limner: Limner, trained: Path, blobs: Path, tmp_path: Path) -> None:
+    given = ("evaluate", trained, trained, blobs, "-n", 32, "--device", "cpu", "--features", "photographs,random")
+    beside = limner(*given, "--metrics", "Coverage,RebuiltPSNR", "--report", tmp_path / "page.html")
+    assert beside.code == 0, beside.err
+    assert "coverage ↑ (photographs)" in beside.out and "coverage ↑ (random)" in beside.out
+    assert "coverage ↑ (random)" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    alone = limner(given[0], *given[2:], "--metrics", "Coverage")
+    first, second = alone.out.split("\n\n")
+    assert "n = 32" in first and "features photographs" in first and "features random" in second
+    assert first.count("coverage") == second.count("coverage") == 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from limner.report.subjects import Subject
 
 Found = list[tuple["Subject", "Scored"]]
+Look = tuple["Extractor", int]
+"""Features, and how many pictures of each kind are scored through them."""
+MOST, USUAL = 10_000, {"photographs": 3_000, "photographs-224": 3_000}
+"""Pictures of each kind where -n is not given; looking at photographs takes a CPU 7 or 20 ms each."""
 
 
 @click.command(
@@ -31,6 +35,7 @@ Found = list[tuple["Subject", "Scored"]]
         "limner evaluate runs/a runs/b other-tool/ photos/ --report report.html  # side by side",
         "limner evaluate runs/demo digits --report report.html --judged judgements.sqlite  # and what people said",
         "limner evaluate model.safetensors photos/ -n 2k --fit crop",
+        "limner evaluate runs/flowers flowers/ --features photographs --split train -n 3k",
         "limner evaluate runs/demo digits --features random  # quick, without training a network",
         "limner evaluate runs/demo digits --features inception.safetensors",
         "limner evaluate runs/demo digits --metrics FrechetDistance,Coverage  # these alone; limner list Metric",
@@ -47,13 +52,16 @@ Found = list[tuple["Subject", "Scored"]]
     metavar="X.sqlite",
     help="Put these answers of `limner judge` on the page too. Those beside a model are found.",
 )
-@click.option("-n", "count", type=COUNT, default="10k", show_default=True, metavar="N", help="Pictures of each kind.")
+@click.option(
+    "-n", "count", type=COUNT, metavar="N", help="Pictures of each kind. Default: 10k; 3k for features of photographs."
+)
 @click.option(
     "--features",
-    default="in-domain",
+    default="auto",
     show_default=True,
-    metavar="NAME|FILE",
-    help="in-domain (trained once on DATA, then cached), random, inception, or a file of weights.",
+    metavar="NAME|FILE,…",
+    help="in-domain (trained once on DATA, then cached), photographs (trained on ImageNet, comes with Limner), random, "
+    "inception, or a file of weights. auto: photographs,in-domain for colour pictures, in-domain for grey ones.",
 )
 @click.option("--metrics", metavar="A,B,…", help="Scores, as `limner list Metric` names them, or all.")
 @click.option("--split", metavar="NAME", help="The real pictures. Default: test, or train where there is no test.")
@@ -64,7 +72,7 @@ Found = list[tuple["Subject", "Scored"]]
 @seed_flag
 @json_flag
 def evaluate(
-    models: tuple[str, ...], data: str, report: str | None, judged: tuple[str, ...], count: int, features: str,
+    models: tuple[str, ...], data: str, report: str | None, judged: tuple[str, ...], count: int | None, features: str,
     metrics: str | None, split: str | None, fit: Any, skip_bad: bool, files: tuple[str, ...], device: str, seed: int,
     as_json: bool,
 ) -> None:  # fmt: skip
@@ -75,8 +83,7 @@ def evaluate(
     Each score comes with a 95 % interval and with the floor: what real pictures score against other real ones.
     Where the training pictures are another split of DATA, it is tested whether they were memorised.
     """
-    from limner.metrics.features import choose
-    from limner.report.subjects import equal_n
+    from limner.metrics.features import choose_all
 
     if report is not None and Path(report).suffix not in (".html", ".htm"):
         raise UserError(f"--report {report}: a page is written; type --report {Path(report).stem}.html")
@@ -86,14 +93,14 @@ def evaluate(
     subjects = opened(models, data, pick_device(device), fit, skip_bad)
     real, train = pictures_of(data, subjects[0].image, split, fit or "crop")
     check_real(real, train, split, subjects, fit, skip_bad)
-    n, notes = equal_n(count, real, tuple(subjects))
     with progress("learning features"):
-        extractor = choose(features, train or real)
-    found = [(s, _scored(s, real, train, extractor, named, n, seed, fit or "crop")) for s in subjects]
+        extractors = choose_all(features, train or real)
+    looks, notes = _looks(extractors, count, real, subjects)
+    found = [(s, _scored(s, real, train, looks, named, seed, fit or "crop")) for s in subjects]
     if refused := next((scored.withheld[0] for _, scored in found if scored.withheld and not scored.scores), None):
         raise UserError(f"{refused.metric}: {refused.reason}")
     if report is not None:
-        _write_report(Path(report), found, real, train, extractor, n, seed, _told(found, notes), fit or "crop", people)
+        _write_report(Path(report), found, real, train, looks[-1], seed, _told(found, notes), fit or "crop", people)
     _print(found, data, notes, report, as_json)
 
 
@@ -137,21 +144,60 @@ def _trained_on(subject: Subject, train: Images | None) -> Images | None:
     return None
 
 
+def _looks(
+    extractors: tuple[Extractor, ...], asked: int | None, real: Images, subjects: list[Subject]
+) -> tuple[tuple[Look, ...], tuple[str, ...]]:
+    """Each extractor with the n that all are scored at through it, and why an n is smaller than asked."""
+    from limner.report.subjects import equal_n
+
+    looks: list[Look] = []
+    told: dict[str, None] = {}
+    for extractor in extractors:
+        n, notes = equal_n(asked or USUAL.get(extractor.name, MOST), real, tuple(subjects))
+        looks.append((extractor, n))
+        told |= dict.fromkeys(notes)
+    return tuple(looks), tuple(told)
+
+
 def _scored(
-    subject: Subject, real: Images, train: Images | None, extractor: Extractor, metrics: tuple[Metric, ...], n: int,
+    subject: Subject, real: Images, train: Images | None, looks: tuple[Look, ...], metrics: tuple[Metric, ...],
     seed: int, fit: Any,
 ) -> Scored:  # fmt: skip
-    """What came of one model; the progress is shown."""
+    """What came of one model through all features; the progress is shown."""
+    from limner.evaluate import Scored
+
+    known = _trained_on(subject, train)
+    parts: list[Scored] = []
+    for look in looks:
+        with_memory, first = known if look is looks[-1] else None, look is looks[0]
+        wanted = tuple(m for m in metrics if first or m.of_features) or _usual(subject, with_memory)
+        parts.append(_through(look, subject, real, train, known if metrics else with_memory, wanted, seed, fit))
+    scores, notes, withheld = (sum((getattr(p, kind) for p in parts), ()) for kind in ("scores", "notes", "withheld"))
+    return Scored(parts[0].nimg, scores, tuple(dict.fromkeys(notes)), withheld)
+
+
+def _usual(subject: Subject, train: Images | None) -> tuple[str, ...]:
+    """The scores where none are named: of memory where training pictures are known, of labels where it is told some."""
+    from limner import evaluate as engine
+
+    told = subject.asked(1, 0) is not None
+    return engine.DEFAULT + (engine.LABELLED if told else ()) + (engine.MEMORY if train else ())
+
+
+def _through(
+    look: Look, subject: Subject, real: Images, train: Images | None, known: Images | None,
+    metrics: tuple[Metric | str, ...], seed: int, fit: Any,
+) -> Scored:  # fmt: skip
+    """The scores of one model through one kind of features."""
     from limner import evaluate as engine
     from limner.core.events import Progress
 
-    draw, known = subject.draw(n, seed, real.image, fit), _trained_on(subject, train)
-    device = "cpu" if subject.likeness is None else subject.likeness.device
-    wanted = metrics or engine.DEFAULT + (engine.MEMORY if known else ())
+    (extractor, n), model = look, subject.likeness
     with progress(f"scoring {subject.name}") as tick:
         for event in engine.evaluate(
-            draw, real, extractor=extractor, n=n, other=train, metrics=wanted, seed=seed, device=device,
-            train=known, asked=subject.asked(n, seed), rebuild=subject.rebuild(real.image),
+            subject.draw(n, seed, real.image, fit), real, extractor=extractor, n=n, other=train, metrics=metrics,
+            seed=seed, device="cpu" if model is None else model.device, train=known, asked=subject.asked(n, seed),
+            rebuild=subject.rebuild(real.image), trained_with=() if model is None else model.backbones,
         ):  # fmt: skip
             if isinstance(event, engine.Scored):
                 return event
@@ -177,7 +223,8 @@ def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, 
         line(text(found[0][1].scores, found[0][1].withheld))
     else:
         _side_by_side([(subject.name, scored.scores) for subject, scored in found])
-        for said in dict.fromkeys(f"withheld: {w.label}: {w.reason}" for _, scored in found for w in scored.withheld):
+        refused = [w for _, scored in found for w in scored.withheld]
+        for said in dict.fromkeys(f"withheld: {w.label} ({w.features}): {w.reason}" for w in refused):
             line(said)
     for name, standing in stands.items():
         for words in standing.words if standing else ():
@@ -190,7 +237,7 @@ def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, 
 
 def _side_by_side(models: list[tuple[str, tuple[Score, ...]]]) -> None:
     from limner.report.charts import short
-    from limner.report.scores import ARROWS, aligned
+    from limner.report.scores import aligned, titled
     from limner.report.words import best, withheld
 
     rows: list[list[str]] = []
@@ -201,7 +248,7 @@ def _side_by_side(models: list[tuple[str, tuple[Score, ...]]]) -> None:
             else f"{short(s.value)}{' *' if k == top else ''}  ({short(s.low)} – {short(s.high)})"
             for k, s in enumerate(scores)
         ]  # fmt: skip
-        rows.append([f"{first.label} {ARROWS.get(first.better, '')}", *cells, short(first.floor)])
+        rows.append([titled(first, models), *cells, short(first.floor)])
     table(rows, head=("", *(name for name, _ in models), "real against real"))
     for foot in sorted({f"n = {s.n:,} · features {s.features} {s.digest}" for _, scores in models for s in scores}):
         line(foot)
@@ -209,7 +256,7 @@ def _side_by_side(models: list[tuple[str, tuple[Score, ...]]]) -> None:
 
 
 def _write_report(
-    path: Path, found: Found, real: Images, train: Images | None, extractor: Extractor, n: int, seed: int,
+    path: Path, found: Found, real: Images, train: Images | None, look: Look, seed: int,
     notes: tuple[str, ...], fit: Any, more: tuple[Section, ...],
 ) -> None:  # fmt: skip
     import datetime
@@ -220,6 +267,7 @@ def _write_report(
     from limner.report.pictures import SAMPLES
     from limner.report.searching import Searches
 
+    extractor, n = look
     searches = Searches(real, train, extractor, seed, held_beside(real, train, fit))
     judged: list[Judged] = []
     with progress("looking for copies") as tick:

@@ -108,7 +108,10 @@ def judges(likeness: Likeness, against: str | None, features: str) -> Judges | N
     if against is None:
         return None
     real, train = pictures_of(against, likeness.image, None)
-    return Judges(real, choose(features, train or real))
+    extractor = choose(features, train or real)
+    if why := extractor.biased(likeness.backbones):
+        raise UserError(f"--features {features}: {why}")
+    return Judges(real, extractor)
 
 
 def compare(

@@ -8,7 +8,7 @@ of a bootstrap bias Fréchet, kernel and nearest-neighbour scores alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from limner.core.pretrained import Pretrained
 from limner.metrics.inputs import Images, at_most
 
 T = TypeVar("T")
@@ -116,6 +117,9 @@ class Extractor:
     """Short and readable: `in-domain`, `random`, the weights file's stem."""
     resize: str = "as they are"
     """What is done to the size of the images first, in words; the digest holds it too."""
+    backbone: str = ""
+    """The pretrained network that it looks through, named as model files name the one that they were trained with;
+    empty where the network is trained on the pictures themselves or not at all."""
 
     @property
     def digest(self) -> str:
@@ -125,6 +129,14 @@ class Extractor:
     def __call__(self, x: Images) -> Features:
         """Features of images in [-1, 1], float32, without gradient, on the device of the images."""
         raise NotImplementedError
+
+    def biased(self, trained_with: Iterable[Pretrained]) -> str:
+        """Why it cannot judge a model that was trained with these networks: it looks through one of them."""
+        same = next((one for one in trained_with if one.is_same(self.backbone, self.digest)), None)
+        if same is None:
+            return ""
+        other = "in-domain" if self.name.startswith("photographs") else "photographs"
+        return f"the model was trained with {same.name}, the network of these features; take --features {other}"
 
     def answers(self, features: Features) -> Float[Tensor, "_ k"] | None:
         """p(class) as the network's own head reads its features; None where it has no head."""
@@ -145,6 +157,8 @@ class Metric:
     """Half the width of an interval, in standard errors."""
     wants: ClassVar[tuple[str, ...]] = ()
     """What it needs beside features: `images`, `train`, `labels`, `answers`, `rebuilt`."""
+    of_features: ClassVar[bool] = True
+    """Whether the score depends on the features; False where it looks at the pixels alone."""
 
     def lacks(self, sets: Sets) -> str:
         """Why it must be withheld, and which score to take instead; empty where it can be computed.

@@ -34,6 +34,7 @@ class Distinguisher(Metric):
     label: ClassVar[str] = "evaluation network (accuracy)"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     wants: ClassVar[tuple[str, ...]] = ("images",)
+    of_features: ClassVar[bool] = False
 
     noise: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
     seen: int = 40_000

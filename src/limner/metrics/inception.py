@@ -136,6 +136,7 @@ class Forked(Block):
 class Inception(nn.Module):
     """RGB in [-1, 1], any size → the 2,048 numbers of the last pool. State names are pt_inception-2015-12-05's."""
 
+    name = "inception_v3"
     resize = "to 299 px, bilinear as TensorFlow 1 did it"
 
     def __init__(self) -> None:

@@ -103,6 +103,7 @@ class ClassificationAccuracy(Metric):
     label: ClassVar[str] = "classification accuracy (CAS)"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     wants: ClassVar[tuple[str, ...]] = ("images", "labels")
+    of_features: ClassVar[bool] = False
 
     seen: int = 40_000
     seed: int = 0
@@ -122,7 +123,7 @@ class ClassificationAccuracy(Metric):
 
     def _learned(self, known: Seen, asked: Seen, classes: int) -> tuple[float, int]:
         """Accuracy on `asked` of a network taught on `known`, and on how many images."""
-        known, asked = _labelled(known), _labelled(asked)
+        known, asked = labelled(known), labelled(asked)
         assert known.images is not None and known.labels is not None
         assert asked.images is not None and asked.labels is not None
         net = taught(known.images, known.labels, classes, seen=self.seen, seed=self.seed)
@@ -130,7 +131,7 @@ class ClassificationAccuracy(Metric):
         return float(right.double().mean()), len(right)
 
 
-def _labelled(seen: Seen) -> Seen:
+def labelled(seen: Seen) -> Seen:
     """Those whose class is known."""
     assert seen.labels is not None
     return seen.rows(torch.nonzero(seen.labels >= 0)[:, 0])
@@ -138,6 +139,6 @@ def _labelled(seen: Seen) -> Seen:
 
 def _named(seen: Seen) -> tuple[float, int]:
     """Share of images whose class a classifier names, and of how many."""
-    seen = _labelled(seen)
+    seen = labelled(seen)
     assert seen.answers is not None and seen.labels is not None
     return float((seen.answers.argmax(1) == seen.labels).double().mean()), len(seen)

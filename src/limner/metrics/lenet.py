@@ -11,6 +11,7 @@ from limner.metrics.base import Images
 class LeNet5(nn.Module):
     """RGB or grey in [-1, 1], any size → 84 features; colours are averaged."""
 
+    name = "lenet5"
     resize = "to 32 px, bilinear"
 
     def __init__(self) -> None:

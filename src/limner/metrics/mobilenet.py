@@ -36,6 +36,7 @@ class Inverted(nn.Module):
 class MobileNetV2(nn.Module):
     """RGB in [-1, 1], any size → the 1,280 numbers of the last pool."""
 
+    name = "mobilenet_v2"
     resize = "to 224 px, bilinear, antialiased"
 
     mean: Tensor

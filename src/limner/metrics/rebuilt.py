@@ -29,6 +29,7 @@ class Rebuilt(Metric):
 
     quantile: ClassVar[float] = NORMAL_95
     wants: ClassVar[tuple[str, ...]] = ("rebuilt",)
+    of_features: ClassVar[bool] = False
 
     def each(self, x: Images, y: Images) -> Float[Tensor, " n"]:
         """The score of each pair, of images in [-1, 1]."""

@@ -78,6 +78,11 @@ class WeightsFile(Extractor):
         """The network's own."""
         return self.network.resize
 
+    @property
+    def backbone(self) -> str:  # type: ignore[override]
+        """The network's name."""
+        return self.network.name
+
     def answers(self, features: Features) -> Float[Tensor, "_ k"]:
         """p(class) of the classes that the weights were trained on."""
         with torch.inference_mode():

@@ -102,7 +102,7 @@ def _in_short(found: Evaluation) -> Markup:
     several, said = len(found.judged) > 1, list[Inside]()
     for judged in found.judged:
         first = next((s for s in judged.scores if verdict(s)), None)
-        parts = [f"{first.label} {verdict(first)}."] if first else ["No score can be given."]
+        parts = [f"{first.label} ({first.features}) {verdict(first)}."] if first else ["No score can be given."]
         if not isinstance(judged.suspects, str):
             copies = judged.suspects[1].copies
             near = "More samples lie close to training pictures than chance allows: see below."
@@ -168,6 +168,7 @@ def _facts(subject: Subject) -> dict[str, str]:
     assert model is not None
     head = model.header
     told = {"recipe": head.get("recipe"), "objective": (head.get("objective") or {}).get("is")}
+    told |= {"frozen backbone": ", ".join(one.name for one in model.backbones) or None}
     told |= {"trained on": (head.get("data") or {}).get("source"), "images seen": head.get("nimg")}
     told |= {"seconds of training": head.get("seconds"), "seed": head.get("seed"), "makes": str(model.image)}
     for role, net in model.nets.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from limner.evaluate import Score
+from limner.evaluate import PIXELS, Score
 from limner.report.charts import intervals, short, swatch
 from limner.report.markup import Inside, Markup, join, tag
 from limner.report.page import table
@@ -31,7 +31,7 @@ def score_table(models: Named) -> Markup:
     """A row a score; where there are several models, a column each."""
     every = [s for _, scores in models for s in scores]
     alike = len({_terms(s) for s in every}) == 1
-    rows = [_row(scores, not alike) for scores in aligned(models)]
+    rows = [_row(titled(_first(scores), models), scores, not alike) for scores in aligned(models)]
     several = [join([swatch(k), name]) for k, (name, _) in enumerate(models)] if len(models) > 1 else ["value"]
     head = ["score", *several, "interval, floor", "real against real", *(() if alike else ("n, features",))]
     caption = _terms(every[0]) if alike else None
@@ -42,45 +42,52 @@ def readings(models: Named) -> Markup:
     """Each score in words: what it measures and what these values say."""
     items: list[Inside] = []
     for scores in aligned(models):
-        first = next(s for s in scores if s is not None)
+        first = _first(scores)
         said = [(name, verdict(s)) for (name, _), s in zip(models, scores, strict=True) if s is not None]
         told = [
             tag("p", [tag("b", f"{name}: ") if len(models) > 1 else "Here: ", words, "."], class_="verdict")
             for name, words in said
             if words
         ]
-        items += [tag("dt", _label(first)), tag("dd", meaning(first), told)]
+        items += [tag("dt", titled(first, models)), tag("dd", meaning(first), told)]
     return tag("dl", items)
 
 
 def refusals(models: Sequence[tuple[str, Sequence[Refused]]]) -> Markup:
     """The scores that are withheld, each with its reason once."""
-    said = list(dict.fromkeys((one.label, one.reason) for _, refused in models for one in refused))
+    every = [(one, str(getattr(one, "features", ""))) for _, refused in models for one in refused]
+    several = len({kind for _, kind in every}) > 1
+    said = dict.fromkeys((f"{one.label} ({kind})" if several else one.label, one.reason) for one, kind in every)
     items = [tag("li", tag("b", label), ": ", reason) for label, reason in said]
     return join([tag("h3", "Withheld"), tag("ul", items, class_="short")]) if said else Markup("")
 
 
 def aligned(models: Named) -> list[list[Score | None]]:
     """For each score that any model has, that of every model."""
-    keys: list[tuple[str, str]] = []
-    for _, scores in models:
-        keys += [key for s in scores if (key := (s.metric, s.label)) not in keys]
-    found = [{(s.metric, s.label): s for s in scores} for _, scores in models]
+    found = [{(s.metric, s.label, s.features): s for s in scores} for _, scores in models]
+    keys = dict.fromkeys(key for of in found for key in of)
     return [[of.get(key) for of in found] for key in keys]
 
 
-def _label(score: Score) -> str:
-    return f"{score.label or score.metric} {ARROWS.get(score.better, '')}".strip()
+def titled(score: Score, models: Named) -> str:
+    """What a row is called: the score, better upwards or downwards, and its features where there are several kinds."""
+    kinds = {s.features for _, scores in models for s in scores} - {PIXELS}
+    where = f" ({score.features})" if len(kinds) > 1 and score.features in kinds else ""
+    return f"{score.label or score.metric} {ARROWS.get(score.better, '')}".strip() + where
 
 
-def _row(scores: Sequence[Score | None], terms: bool) -> list[Inside]:
+def _first(scores: Sequence[Score | None]) -> Score:
+    return next(s for s in scores if s is not None)
+
+
+def _row(title: str, scores: Sequence[Score | None], terms: bool) -> list[Inside]:
     there = [s for s in scores if s is not None]
     top, nan = best(scores), float("nan")
     floors = {s.floor for s in there if finite(s.floor)}
     floor = floors.pop() if len(floors) == 1 else None
     drawn = [(s.low, s.value, s.high) if s is not None and not withheld(s) else (nan, nan, nan) for s in scores]
     return [
-        _label(there[0]),
+        title,
         *(_value(s, k == top) for k, s in enumerate(scores)),
         intervals(drawn, floor),
         _lines([short(s.floor) if finite(s.floor) else "–" for s in there]),
