@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from limner.metrics.inputs import Images, at_most
+from limner.metrics.sight import Sight
 
 T = TypeVar("T")
 Features = Float[Tensor, "_ d"]
@@ -37,12 +38,14 @@ class Seen:
     images: uint8 (n, c, h, w), reduced to at most 64 pixels; None where no score asked for them
     labels: class numbers (n,), what was asked for or what is known, -1 = unknown; None = there are none
     answers: p(class) (n, k) by the extractor's own head; None where it has none
+    sight: what the eye sees at once; None where no score asked for it, or the images are too small
     """
 
     features: Float[Tensor, "n d"]
     images: UInt8[Tensor, "n _ _ _"] | None = None
     labels: Int[Tensor, " n"] | None = None
     answers: Float[Tensor, "n k"] | None = None
+    sight: Sight | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -50,7 +53,7 @@ class Seen:
     def rows(self, picked: Int[Tensor, " m"]) -> Seen:
         """Some of them."""
         parts = (None if t is None else t[picked] for t in (self.images, self.labels, self.answers))
-        return Seen(self.features[picked], *parts)
+        return Seen(self.features[picked], *parts, self.sight and self.sight.rows(picked))
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Metric:
     quantile: ClassVar[float] = T_95
     """Half the width of an interval, in standard errors."""
     wants: ClassVar[tuple[str, ...]] = ()
-    """What it needs beside features: `images`, `train`, `labels`, `answers`, `rebuilt`."""
+    """What it needs beside features: `images`, `sight`, `train`, `labels`, `answers`, `rebuilt`."""
 
     def lacks(self, sets: Sets) -> str:
         """Why it must be withheld, and which score to take instead; empty where it can be computed.
