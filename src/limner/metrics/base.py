@@ -52,8 +52,8 @@ class Seen:
 
     def rows(self, picked: Int[Tensor, " m"]) -> Seen:
         """Some of them."""
-        parts = (None if t is None else t[picked] for t in (self.images, self.labels, self.answers))
-        return Seen(self.features[picked], *parts, self.sight and self.sight.rows(picked))
+        images, labels, answers = (None if t is None else t[picked] for t in (self.images, self.labels, self.answers))
+        return Seen(self.features[picked], images, labels, answers, self.sight and self.sight.rows(picked))
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Sight(NamedTuple):
         return cls(_blocks(whole), _around(whole), _detail(x), ends, x.flatten(1).var(1, correction=0), _thumb(x))
 
     @property
-    def count(self) -> int:
+    def n(self) -> int:
         """How many pictures."""
         return len(self.spread)
 

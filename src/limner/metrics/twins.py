@@ -38,7 +38,7 @@ class NearTwins(VisibleFault):
 
     def compare(self, real: Sight, fake: Sight) -> float:
         """d_real / d_fake, geometric means over the tenth of the pictures that has the nearest neighbours."""
-        n = min(real.count, fake.count, MOST)
+        n = min(real.n, fake.n, MOST)
         return nearest(real.thumb[:n]) / nearest(fake.thumb[:n])
 
 

@@ -49,8 +49,8 @@ class VisibleFault(Metric):
         value, away = self.compare(real, fake), self.quantile * self.noise(real, fake)
         verdict = "like real pictures" if value <= ALIKE else self.seen(real, fake)
         if value > ALIKE and value - away <= 1:
-            verdict = f"{real.count:,} pictures are too few to tell it from real ones"
-        return Reading(value, max(0.0, value - away), value + away, real.count, self.compare(one, other), one.count,
+            verdict = f"{real.n:,} pictures are too few to tell it from real ones"
+        return Reading(value, max(0.0, value - away), value + away, real.n, self.compare(one, other), one.n,
                        verdict=verdict, on="pixels, as they are")  # fmt: skip
 
     def noise(self, real: Sight, fake: Sight) -> float:
@@ -58,6 +58,6 @@ class VisibleFault(Metric):
         rng = torch.Generator().manual_seed(0)
         squared = 0.0
         for _ in range(SPLITS):
-            (a, b), (c, d) = (torch.randperm(s.count, generator=rng).tensor_split(2) for s in (real, fake))
+            (a, b), (c, d) = (torch.randperm(s.n, generator=rng).tensor_split(2) for s in (real, fake))
             squared += (self.compare(real.rows(a), fake.rows(c)) - self.compare(real.rows(b), fake.rows(d))) ** 2
         return math.sqrt(squared / (4 * SPLITS))
