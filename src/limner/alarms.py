@@ -130,6 +130,12 @@ def labels_say_nothing(history: History) -> bool:
     return history[0].get("label skill", math.inf) < 2.0
 
 
+def visible(name: str, limit: float) -> Callable[[History], bool]:
+    """A sign: samples with a fault that the eye sees at once, far beyond that of real pictures, after a third."""
+    # untrained networks paint lattices and twins, which training does away with
+    return lambda history: history[-1]["share"] > 1 / 3 and history[-1].get(name, 1.0) > limit
+
+
 def _risen(history: History) -> bool:
     """Whether the distance is above its best by more than noise."""
     now, best = history[-1], min(look.get("kernel distance", math.inf) for look in history)
@@ -235,6 +241,27 @@ def _labels(history: History, since: float) -> str:
     )
 
 
+def _visible(name: str, seen: str, advice: str) -> Callable[[History, float], str]:
+    def words(history: History, since: float) -> str:
+        now = history[-1]
+        said = seen.format("flat" if now.get("strength", 1.0) < 1 else "strong")
+        return f"{said} ({name} {now[name]:.1f}, real pictures 1.0; seen since {since:,.0f} images); {advice}"
+
+    return words
+
+
+VISIBLE = {
+    "lattice": (2.5, "a fine grid lies over the samples", "train longer, or at a smaller learning rate"),
+    "tiling": (1.5, "samples repeat the same motif every 8 or 16 pixels",
+               "train longer, or give the generator more room (-o generator.width=…)"),
+    "burnt": (3.0, "whites or blacks of the samples are burnt out",
+              "try a stronger penalty or a smaller learning rate"),
+    "contrast": (1.6, "the samples are too {}", "try a smaller learning rate, or train longer"),
+    "near-twins": (3.0, "some samples are nearly the same as others",
+                   "try a stronger penalty, more pictures, or -o augment=DiffAugment"),
+}  # fmt: skip
+"""Fault → the score beyond which it is said, what is seen, and what to do."""
+
 RULES: dict[str, Rule] = {
     "collapse": Rule(collapse, _collapse, looks=2, curable=True),
     "worse than untrained": Rule(worse_than_untrained, _worse, looks=2, curable=True),
@@ -248,5 +275,7 @@ RULES: dict[str, Rule] = {
     "no progress": Rule(no_progress, _no_progress),
     "doubles": Rule(repeated, _repeated),
     "labels": Rule(labels_say_nothing, _labels),
-}
+    **{name: Rule(visible(name, limit), _visible(name, seen, advice), looks=3)
+       for name, (limit, seen, advice) in VISIBLE.items()},
+}  # fmt: skip
 """Alarm kind → rule."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from limner.metrics.visible import FAULTS
+
 HEIGHT, WIDTH = 6.4, 9.0
 
 
@@ -20,7 +22,7 @@ def draw_curve(history: list[dict[str, Any]], path: Path, said: str = "", since:
         upper.plot(*_smooth(points), label=name, linewidth=1.2)
     upper.set_ylabel("loss (running mean)")
     scores = _series(history, "Scores", "values")
-    for name in [n for n in scores if n not in ("kernel distance", "PSNR")]:
+    for name in [n for n in scores if n not in ("kernel distance", "PSNR", *FAULTS)]:
         lower.plot(*zip(*scores[name], strict=True), label=name, linewidth=1.2, marker=".", alpha=0.8)
     lower.set_ylim(-0.1, 1.5)
     lower.set_ylabel("coverage, diversity, gap (standard deviations)")

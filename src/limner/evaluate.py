@@ -28,6 +28,8 @@ from limner.core.rng import generator
 from limner.core.spec import build, spec
 from limner.data.images import Images
 from limner.metrics.base import Extractor, Metric, Reading, Seen, Sets, small
+from limner.metrics.sight import Sight, joined
+from limner.metrics.visible import FAULTS
 
 Draw = Callable[[int, int], Bytes | Tensor]
 """(first, count) → images number first … first + count - 1, uint8 (n, h, w, c) or float (n, c, h, w) in [-1, 1]."""
@@ -36,7 +38,7 @@ PIXELS = "pixels"
 """What scores look at that need no features."""
 Rebuild = Callable[[Bytes], Bytes]
 """Images → what an encoder and a generator make of them, uint8 (n, h, w, c)."""
-DEFAULT = ("FrechetDistance", "KernelDistance", "Precision", "Recall", "Density", "Coverage")
+DEFAULT = ("FrechetDistance", "KernelDistance", "Precision", "Recall", "Density", "Coverage", *FAULTS.values())
 LABELLED = ("LinearProbeAccuracy",)
 """Where the generated images were told classes."""
 MEMORY = ("NearestInTraining", "DataCopying", "Authenticity", "GeneralisationGap")
@@ -88,6 +90,12 @@ class Score:
     p_value: float | None = None
     controls: tuple[tuple[str, float], ...] = ()
     verdict: str = ""
+
+    @property
+    def looked_at(self) -> str:
+        """`features in-domain 3f0c…`, or `pixels, as they are`."""
+        pixels = self.features == "pixels"
+        return f"pixels, {self.resize}" if pixels else f"features {self.features} {self.digest}"
 
 
 @dataclass(frozen=True)
@@ -189,8 +197,7 @@ def _table(scores: Sequence[Score], withheld: Sequence[Withheld]) -> str:
     plain, tested = ([s for s in scores if bool(s.controls) == with_controls] for with_controls in (False, True))
     lines: list[str] = []
     if plain:
-        guesses = ["" if s.p_value is None else _p(s.p_value) for s in plain]
-        rows = [(*_named(s), _short(s.floor), p) for s, p in zip(plain, guesses, strict=True)]
+        rows = [(*_named(s), _short(s.floor), s.verdict if s.p_value is None else _p(s.p_value)) for s in plain]
         lines += _columns([("", "value", "95 % interval", "real against real", ""), *rows])
     if tested:
         heads = [name for name, _ in tested[0].controls]
@@ -207,7 +214,7 @@ def _feet(scores: Sequence[Score]) -> dict[str, list[str]]:
     feet: dict[str, list[str]] = {}
     for s in scores:
         n = f"n = {s.n:,}{f' (floor {s.floor_n:,})' if s.floor_n != s.n else ''}"
-        feet.setdefault(f"{n} · features {s.features} {s.digest}", []).append(s.label)
+        feet.setdefault(f"{n} · {s.looked_at}", []).append(s.label)
     return feet
 
 
@@ -281,17 +288,20 @@ class _Look:
         """What scores see of pictures 0 … n - 1, returned; yields Progress."""
         blocks: list[Float[Tensor, "k d"]] = []
         images: list[UInt8[Tensor, "k _ _ _"]] = []
+        sights: list[Sight] = []
         for first in range(0, n, self.batch):
             count = min(self.batch, n - first)
             x = to_float(np.ascontiguousarray(pictures(first, count)), self.device)
             blocks.append(self.extractor(x).to(self.home))
             images += [small(x).to(self.home)] if "images" in self.wanted else []
+            sights += [sight.to(self.home)] if "sight" in self.wanted and (sight := Sight.of(x)) else []
             self.done += count
             yield Progress(self.done, 0.5 * self.done / self.total, self.seconds)
         features = torch.cat(blocks)
         answers = self.extractor.answers(features) if "answers" in self.wanted else None
         told = None if labels is None else torch.from_numpy(labels).to(self.home)
-        return Seen(features, torch.cat(images) if images else None, told, answers)
+        seen = joined(sights) if sights else None
+        return Seen(features, torch.cat(images) if images else None, told, answers, seen)
 
 
 def _plan(data: Images, other: Images | None, n: int, seed: int) -> _Plan:

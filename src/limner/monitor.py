@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -23,11 +24,16 @@ from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
+from limner.metrics.contrast import strength
+from limner.metrics.sight import Sight
+from limner.metrics.visible import FAULTS, VisibleFault
 from limner.models.base import Critic, Encoder, Generator, LikelihoodGenerator
 from limner.symptoms import label_skill, nearness, repetition
 
-SIGNS = ("critic margin", "critic spread", "nearer")
+SIGNS = ("critic margin", "critic spread", "nearer", "strength")
 """What is measured for alarms only."""
+SEEN, FEWEST = 256, 16
+"""Pictures that are searched for visible faults, at most and at least."""
 
 
 @runtime_checkable
@@ -104,10 +110,10 @@ class Watch:
         values: dict[str, float] = {}
         if self._sampled:
             fake, label = self._draw()
-            # evenly among all: they are told labels in the order of the data, a folder after the other
-            shown = torch.linspace(0, len(fake) - 1, min(64, len(fake))).long()
-            yield Preview(at.nimg, grid(to_bytes(fake[shown]), 8)[None])
-            values |= self._scores(fake, label)
+            faults = self._faults(fake)
+            shown = {name: faults[name] for name in FAULTS if name in faults}
+            yield Preview(at.nimg, grid(to_bytes(_evenly(fake, 64)), 8)[None], faults=shown)
+            values |= self._scores(fake, label) | faults
         if (encoder := self._encoder()) is not None:
             made = self._reconstruct(encoder)
             yield Preview(at.nimg, self._pairs(made), "reconstructions")
@@ -180,6 +186,20 @@ class Watch:
         return values | {"nearer": nearness(features, self._train.features, held)}
 
     @torch.no_grad()
+    def _faults(self, fake: Tensor) -> dict[str, float]:
+        """Scores of what the eye sees at once, against held-out images; nothing where images are few or small."""
+        if len(self._held_out.x) < FEWEST or (real := self._sight) is None:
+            return {}
+        made = Sight.of(_evenly(fake, real.n).clamp(-1, 1))
+        assert made is not None
+        scores = {name: build(kind, VisibleFault).compare(real, made) for name, kind in FAULTS.items()}
+        return scores | {"strength": strength(real, made)}
+
+    @cached_property
+    def _sight(self) -> Sight | None:
+        return Sight.of(_evenly(self._held_out.x, min(SEEN, self._n)))
+
+    @torch.no_grad()
     def _hold(self, critic: nn.Module, fake: Tensor, label: Tensor | None) -> dict[str, float]:
         """How the critic of this moment tells training images from samples: their distance, and the spread of all."""
         critic = copy.deepcopy(critic)
@@ -229,6 +249,11 @@ class Watch:
         x = to_float(np.asarray(pictures.pixels[rows]), self._state.device)
         labels = None if pictures.told is None else torch.from_numpy(pictures.told[rows]).to(self._state.device)
         return Part(x, labels, self._extract(x))
+
+
+def _evenly(x: Tensor, n: int) -> Tensor:
+    """At most n of the images, evenly among all: they may be in the order of the data, a folder after the other."""
+    return x[torch.linspace(0, len(x) - 1, min(n, len(x))).long()]
 
 
 def _spread(features: Tensor) -> float:

@@ -27,6 +27,7 @@ import torch
 import limner
 from limner import alarms, likeness
 from limner.core import parallel, pretrained, store
+from limner.core.caption import captioned
 from limner.core.errors import UserError
 from limner.core.events import Alarm, Event, Finished, Look, Preview, Saved
 from limner.core.health import Health
@@ -37,7 +38,8 @@ from limner.curve import draw_curve
 from limner.data.images import Images
 from limner.data.pairs import BATCHES
 from limner.journal import Journal, looks
-from limner.monitor import monitor
+from limner.metrics.visible import ALIKE
+from limner.monitor import SIGNS, monitor
 from limner.patience import History, Reason, patient, worn_out
 from limner.run import Run, check
 from limner.selection import fewer, relabelled, rows_of, set_aside
@@ -52,7 +54,7 @@ REDRAW = 30.0
 FINE = 0.01
 """Share of the first distance below which random features do not see what becomes better. In 64,000 images on 200
 digits theirs rose from 0.0008 to 0.0011, where LeNet-5's fell from 2.5 to 1.5 (docs/systems/overfitting.md, seed 0)."""
-UNSHOWN = {"nimg", "share", "score", "critic margin", "critic spread", "nearer", "repeated", "leaked", "label skill"}
+UNSHOWN = {"nimg", "share", "score", *SIGNS, "repeated", "leaked", "label skill"}
 """What a history holds beside the scores of a model."""
 SETTINGS = "run.json"
 ROOM = "give another --out, or make room there"
@@ -228,6 +230,8 @@ class Project:
         """The preview to look at first needs no name; others say what they are of."""
         sheet = event.images[0]
         sheet = enlarge(sheet, max(1, 512 // max(sheet.shape[:2])))
+        faults = (f"{name} {value:.1f}{' (!)' if value > ALIKE else ''}" for name, value in event.faults.items())
+        sheet = captioned(sheet, [f"{event.nimg:,} images", *faults])
         kind = "" if event.name == first else f"-{event.name}"
         save_png(sheet, self.folder / "previews" / f"{event.nimg:010d}{kind}.png")
         save_png(sheet, self.folder / f"preview{kind}.png")

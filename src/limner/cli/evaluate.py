@@ -250,7 +250,7 @@ def _side_by_side(models: list[tuple[str, tuple[Score, ...]]]) -> None:
         ]  # fmt: skip
         rows.append([titled(first, models), *cells, short(first.floor)])
     table(rows, head=("", *(name for name, _ in models), "real against real"))
-    for foot in sorted({f"n = {s.n:,} · features {s.features} {s.digest}" for _, scores in models for s in scores}):
+    for foot in sorted({f"n = {s.n:,} · {s.looked_at}" for _, scores in models for s in scores}):
         line(foot)
     line("* best: its 95 % interval lies apart from every other's")
 

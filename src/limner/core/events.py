@@ -35,10 +35,14 @@ class Look(Event):
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """Pictures to look at, uint8 (n, h, w, c): the same codes each time."""
+    """Pictures to look at, uint8 (n, h, w, c): the same codes each time.
+
+    `faults` are scores of what the eye sees at once, by name: 1.0 is as in real pictures.
+    """
 
     images: NDArray[np.uint8]
     name: str = "samples"
+    faults: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True)

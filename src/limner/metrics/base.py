@@ -18,6 +18,7 @@ from torch import Tensor
 
 from limner.core.pretrained import Pretrained
 from limner.metrics.inputs import Images, at_most
+from limner.metrics.sight import Sight
 
 T = TypeVar("T")
 Features = Float[Tensor, "_ d"]
@@ -38,20 +39,22 @@ class Seen:
     images: uint8 (n, c, h, w), reduced to at most 64 pixels; None where no score asked for them
     labels: class numbers (n,), what was asked for or what is known, -1 = unknown; None = there are none
     answers: p(class) (n, k) by the extractor's own head; None where it has none
+    sight: what the eye sees at once; None where no score asked for it, or the images are too small
     """
 
     features: Float[Tensor, "n d"]
     images: UInt8[Tensor, "n _ _ _"] | None = None
     labels: Int[Tensor, " n"] | None = None
     answers: Float[Tensor, "n k"] | None = None
+    sight: Sight | None = None
 
     def __len__(self) -> int:
         return len(self.features)
 
     def rows(self, picked: Int[Tensor, " m"]) -> Seen:
         """Some of them."""
-        parts = (None if t is None else t[picked] for t in (self.images, self.labels, self.answers))
-        return Seen(self.features[picked], *parts)
+        images, labels, answers = (None if t is None else t[picked] for t in (self.images, self.labels, self.answers))
+        return Seen(self.features[picked], images, labels, answers, self.sight and self.sight.rows(picked))
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class Metric:
     quantile: ClassVar[float] = T_95
     """Half the width of an interval, in standard errors."""
     wants: ClassVar[tuple[str, ...]] = ()
-    """What it needs beside features: `images`, `train`, `labels`, `answers`, `rebuilt`."""
+    """What it needs beside features: `images`, `sight`, `train`, `labels`, `answers`, `rebuilt`."""
     of_features: ClassVar[bool] = True
     """Whether the score depends on the features; False where it looks at the pixels alone."""
 

@@ -14,10 +14,16 @@ Images = Float[Tensor, "n _ _ _"]
 
 def three_channels(x: Images) -> Images:
     """Grey becomes three equal channels; alpha is laid on white."""
+    x = on_white(x)
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+
+
+def on_white(x: Images) -> Images:
+    """Pictures with alpha are laid on white, others left."""
     if x.shape[1] in (2, 4):
         alpha = (x[:, -1:] + 1) / 2
         x = x[:, :-1] * alpha + (1 - alpha)
-    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+    return x
 
 
 def at_most(x: Images, longest: int) -> Images:

@@ -71,15 +71,18 @@ class Ran:
 
 
 def untiled(sheet: Bytes, height: int, width: int) -> Bytes:
-    """The pictures of `enlarge(grid(pictures, 8), k)`, (n, h, w, c), whatever k was; the sheet itself if it is none."""
+    """The pictures of `enlarge(grid(pictures, 8), k)`, (n, h, w, c), whatever k was; the sheet itself if it is none.
+
+    A caption below them is left out.
+    """
     k = next((k for k in range(1, sheet.shape[1] + 1) if sheet.shape[1] == k * (8 * (width + GAP) + GAP)), 0)
-    rows, rest = divmod(sheet.shape[0] // k - GAP, height + GAP) if k else (0, 1)
-    if rest or not rows:
-        return sheet[None]
-    small = sheet[::k, ::k]
-    corners = [(GAP + r * (height + GAP), GAP + c * (width + GAP)) for r in range(rows) for c in range(8)]
-    pictures = np.stack([small[top : top + height, left : left + width] for top, left in corners])
-    return pictures if np.array_equal(grid(pictures, 8), small) else sheet[None]
+    small = sheet[::k, ::k] if k else sheet[:0]
+    for rows in range((len(small) - GAP) // (height + GAP), 0, -1):
+        corners = [(GAP + r * (height + GAP), GAP + c * (width + GAP)) for r in range(rows) for c in range(8)]
+        pictures = np.stack([small[top : top + height, left : left + width] for top, left in corners])
+        if np.array_equal(grid(pictures, 8), small[: rows * (height + GAP) + GAP]):
+            return pictures
+    return sheet[None]
 
 
 def differing(runs: Sequence[Ran]) -> dict[str, list[str]]:

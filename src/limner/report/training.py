@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from limner.metrics.visible import FAULTS
 from limner.report.charts import Line, legend, panel
 from limner.report.history import Curve, History
 from limner.report.markup import Markup, join, tag
@@ -56,5 +57,5 @@ def _panel(name: str, histories: Histories, named: Sequence[dict[str, Curve]], t
             curve = curves_[name]
             kept = dict(zip(curve.nimg, getattr(curve, time), strict=True)).get(history.kept or -1)
             lines.append(Line(k, whose, curve.over(time), kept, curve.errors))
-    # a distance falls by orders of magnitude, and what matters happens at its end
-    return panel(name, lines, UNITS[time], log="distance" in name)
+    # a distance or a fault falls by orders of magnitude, and what matters happens at its end
+    return panel(name, lines, UNITS[time], log="distance" in name or name in FAULTS)
