@@ -1,7 +1,7 @@
 """Whether a training goes well: samples, reconstructions, scores against held-out images, alarms in plain words.
 
-`monitor` passes a training's events on and, before each Look, adds a Preview, Scores and Alarms.
-It draws from its own generators, so watching a run does not change it.
+`monitor` passes a training's events on and adds, before each Look, a Preview, Scores and Alarms, and at each Glance
+a Preview alone. It draws from its own generators, so watching a run does not change it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import copy
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from limner.alarms import History, raised
-from limner.core.events import Alarm, Event, Look, Preview, Scores
+from limner.core.events import Alarm, Event, Glance, Look, Preview, Scores
 from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
@@ -28,6 +29,8 @@ from limner.symptoms import label_skill, nearness, repetition
 
 SIGNS = ("critic margin", "critic spread", "nearer")
 """What is measured for alarms only."""
+SHOWN, PAIRS = 64, 32
+"""Samples in a preview, and held-out images beside their reconstructions."""
 
 
 @runtime_checkable
@@ -56,11 +59,16 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """A fixed draw of images: pixels on the device, labels, features."""
+    """A fixed draw of images: pixels on the device, labels, features, which are found when they are first asked for."""
 
     x: Tensor
     label: Tensor | None
-    features: Tensor
+    extract: Extractor
+
+    @cached_property
+    def features(self) -> Tensor:
+        """float (n, d)."""
+        return self.extract(self.x)
 
 
 def monitor(
@@ -73,7 +81,7 @@ def monitor(
     seed: int = 0,
     sampled: bool = True,
 ) -> Iterator[Event]:
-    """The same events, and before each Look what there is to see.
+    """The same events, and before each Look what there is to see: first pictures, then scores, which take longer.
 
     `n` images are drawn of each kind: training, held-out and generated. The score that picks the best
     checkpoint is the kernel distance to the held-out images on fixed random features; where codes of the
@@ -82,9 +90,9 @@ def monitor(
     """
     watch: Watch | None = None
     for event in events:
-        if isinstance(event, Look) and "generator" in state.nets:
+        if isinstance(event, Look | Glance) and "generator" in state.nets:
             watch = watch or Watch(state, train, held_out, n, seed, sampled)
-            yield from watch.look(event)
+            yield from watch.look(event) if isinstance(event, Look) else watch.glance(event)
         yield event
 
 
@@ -99,15 +107,21 @@ class Watch:
         # the usual five neighbours, or as many as there are
         self._coverage = build({"is": "Coverage", "k": min(5, len(self._held_out.x) - 1)}, Metric)
 
+    def glance(self, at: Glance) -> Iterator[Event]:
+        """Previews: what can be drawn at once."""
+        if self._sampled:
+            yield Preview(at.nimg, grid(to_bytes(self._draw(self._shown())), 8)[None])
+        if (encoder := self._encoder()) is not None:
+            yield Preview(at.nimg, self._pairs(self._reconstruct(encoder, PAIRS)), "reconstructions")
+
     def look(self, at: Look) -> Iterator[Event]:
         """Previews, Scores, and what is alarming about them."""
         values: dict[str, float] = {}
         if self._sampled:
-            fake, label = self._draw()
-            # evenly among all: they are told labels in the order of the data, a folder after the other
-            shown = torch.linspace(0, len(fake) - 1, min(64, len(fake))).long()
-            yield Preview(at.nimg, grid(to_bytes(fake[shown]), 8)[None])
-            values |= self._scores(fake, label)
+            shown = self._shown()
+            first = self._draw(shown)
+            yield Preview(at.nimg, grid(to_bytes(first), 8)[None])
+            values |= self._scores(self._draw_all(shown, first), self._label())
         if (encoder := self._encoder()) is not None:
             made = self._reconstruct(encoder)
             yield Preview(at.nimg, self._pairs(made), "reconstructions")
@@ -125,15 +139,26 @@ class Watch:
         for kind, words in raised(self._state.history).items():
             yield Alarm(at.nimg, kind, words)
 
+    def _shown(self) -> Tensor:
+        """Which samples a preview shows: evenly among all, as labels are in the order of the data, by folders."""
+        return torch.linspace(0, self._n - 1, min(SHOWN, self._n)).long()
+
     @torch.no_grad()
-    def _draw(self) -> tuple[Tensor, Tensor | None]:
-        """Samples of the averaged generator, told training images' labels."""
+    def _draw(self, rows: Tensor) -> Tensor:
+        """Samples of the averaged generator, told training images' labels: those of the given numbers below n."""
         net = self._state.averaged["generator"]
         assert isinstance(net, Generator)
         z = net.latent.sample(self._n, generator(self._seed, 0, "monitor", self._state.device))
-        label = self._labels(net)
-        parts = [net(z[i : i + 128], None if label is None else label[i : i + 128]) for i in range(0, self._n, 128)]
-        return torch.cat(parts), label
+        label = self._label()
+        return torch.cat([net(z[part], None if label is None else label[part]) for part in rows.split(128)])
+
+    def _draw_all(self, shown: Tensor, first: Tensor) -> Tensor:
+        """All n samples, of which the `first` are drawn already."""
+        others = torch.ones(self._n, dtype=torch.bool)
+        others[shown] = False
+        rows = others.nonzero().flatten()
+        both = torch.cat([first, self._draw(rows)]) if len(rows) else first
+        return both[torch.cat([shown, rows]).argsort().to(both.device)]
 
     def _encoder(self) -> Encoder | None:
         """The averaged encoder, if there is one and it finds the generator's whole code."""
@@ -144,21 +169,21 @@ class Watch:
         return encoder if encoder.latent == net.latent else None
 
     @torch.no_grad()
-    def _reconstruct(self, encoder: Encoder) -> Tensor:
-        """The held-out images, made again from their codes."""
-        generator, x, label = self._state.averaged["generator"], self._held_out.x, self._held_out.label
+    def _reconstruct(self, encoder: Encoder, most: int | None = None) -> Tensor:
+        """The held-out images, or so many of them, made again from their codes."""
+        generator, x, label = self._state.averaged["generator"], self._held_out.x[:most], self._held_out.label
         blocks = [slice(i, i + 128) for i in range(0, len(x), 128)]
         told = [None if label is None else label[rows] for rows in blocks]
         return torch.cat([generator(encoder(x[rows], t).mean, t) for rows, t in zip(blocks, told, strict=True)])
 
     def _pairs(self, made: Tensor) -> Bytes:
         """Rows of eight held-out images in turn with rows of their reconstructions, as a picture (1, h, w, c)."""
-        rows = [part[i : i + 8] for i in range(0, min(32, len(made)), 8) for part in (self._held_out.x, made)]
+        rows = [part[i : i + 8] for i in range(0, min(PAIRS, len(made)), 8) for part in (self._held_out.x, made)]
         return grid(to_bytes(torch.cat(rows)), 8)[None]
 
-    def _labels(self, net: Generator) -> Tensor | None:
-        """The labels of training images, so that classes are as frequent as they are there."""
-        if not net.classes:
+    def _label(self) -> Tensor | None:
+        """The labels of n training images, so that classes are as frequent as they are there."""
+        if not getattr(self._state.averaged["generator"], "classes", 0):
             return None
         known = self._train.label if self._train.label is not None else torch.full((1,), -1, device=self._state.device)
         return known[torch.arange(self._n, device=known.device) % len(known)]
@@ -228,7 +253,7 @@ class Watch:
         rows = np.sort(rng.permutation(len(pictures.pixels))[: self._n])
         x = to_float(np.asarray(pictures.pixels[rows]), self._state.device)
         labels = None if pictures.told is None else torch.from_numpy(pictures.told[rows]).to(self._state.device)
-        return Part(x, labels, self._extract(x))
+        return Part(x, labels, self._extract)
 
 
 def _spread(features: Tensor) -> float:

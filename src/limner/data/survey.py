@@ -45,6 +45,8 @@ class Survey:
     channels: int
     troubles: tuple[Trouble, ...]
     notes: tuple[str, ...]
+    numeric: bool = False
+    """Whether labels are numbers, named by `classes`, and not classes."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def survey(source: str, split: str | None = None) -> Survey:
         shape.channels,
         troubles,
         data.notes + shape.notes + remarks(usable, shape, counts[-1]),
+        data.numbers is not None,
     )
 
 
