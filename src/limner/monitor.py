@@ -172,7 +172,7 @@ class Watch:
     def _reconstruct(self, encoder: Encoder, most: int | None = None) -> Tensor:
         """The held-out images, or so many of them, made again from their codes."""
         generator, x, label = self._state.averaged["generator"], self._held_out.x[:most], self._held_out.label
-        blocks = [slice(i, i + 128) for i in range(0, len(x), 128)]
+        blocks = [slice(i, min(i + 128, len(x))) for i in range(0, len(x), 128)]
         told = [None if label is None else label[rows] for rows in blocks]
         return torch.cat([generator(encoder(x[rows], t).mean, t) for rows, t in zip(blocks, told, strict=True)])
 

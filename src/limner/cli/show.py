@@ -13,7 +13,7 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import click
 
@@ -23,6 +23,7 @@ from limner.core.errors import UserError
 LINE_EVERY = 10.0
 
 
+@runtime_checkable
 class Tick(Protocol):
     """`tick(share, images)`: the share of the work done, 0 to 1, the images done, and what to say beside them."""
 

@@ -157,7 +157,7 @@ def _size_of(sizes: set[Size]) -> tuple[Size, str]:
     if len(sizes) == 1:
         height, width = next(iter(sizes))
         if max(height, width) <= LARGEST_KEPT:
-            return (height, width), f"all pictures are {height}×{width}, which is kept"
+            return (height, width), f"all pictures are {height}×{width}"
         return DEFAULT_SIZE, f"all pictures are {height}×{width}; made 64×64 (--size gives another)"
     return DEFAULT_SIZE, f"pictures have {len(sizes)} sizes; made 64×64 (--size gives another)"
 
