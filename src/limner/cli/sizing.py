@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from limner.cli.show import remark
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 TRYING = 0.01
 """Share of a training's time that each trial of a size may take."""
-ROUGH = 2
-"""Digits of a time that is known only roughly."""
 
 
 def size_in_time(
@@ -60,7 +59,7 @@ def speeds(seen: Survey, sizes: list[Size], recipe: str, device: str, seed: int)
 
 
 def words_of(choice: Choice, seconds: float) -> str:
-    """`size 64×64: recognisable after about 11 min here (92 images/s); 128×128 would need about 1 h 30 min`."""
+    """`size 64×64: recognisable after about 13 min here (92 images/s); 128×128 would need about 1 h 30 min`."""
     speed, larger = choice.speed, choice.larger
     here = f"recognisable after about {roughly(speed.seconds)} here ({amount(speed.images_per_second)} images/s)"
     if not choice.fits:
@@ -75,10 +74,10 @@ def side(speed: Speed) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """A time without the digits that nobody can know: `13 min`, `2 h 20 min`, `36 h`."""
+    """A time, rounded up, without the digits that nobody can know: `13 min`, `2 h 20 min`, `36 h`."""
     unit = 60 if seconds >= 120 else 10
     if seconds >= 36_000:
         unit = 3600
     elif seconds >= 3600:
         unit = 600
-    return duration(max(unit, round(seconds / unit) * unit))
+    return duration(math.ceil(seconds / unit) * unit)

@@ -146,7 +146,7 @@ def _say_plan(project: Project, images: Images) -> None:
     until += [f"{budget.images:,} images"] if budget.images else []
     until += ["the held-out score is flat"] if budget.flat else []
     remark(f"{len(images):,} pictures, {images.image}; recipe {said.recipe}; until {' or '.join(until)}")
-    remark(f"look at {project.folder / 'preview.png'}, which is drawn anew within the first minute and from then on")
+    remark(f"watch {project.folder / 'preview.png'}: what is learned so far, within a minute and from then on")
     told = max((net.get("classes", 0) for net in said.run["nets"].values()), default=0)
     if images.names and not told and "generator" in said.run["nets"]:
         remark(f"note: the networks are not told the {len(images.names)} labels; sample --label will not work")
