@@ -162,7 +162,7 @@ def evaluate(
     for source, rows in plan.floor:
         if source is data:
             sides.append(_some(every, plan.looked, rows))
-        elif source is train and known is not None:
+        elif train is not None and source is train and known is not None:
             sides.append(_some(known, np.arange(len(train)), rows))
         else:
             sides.append((yield from look.real(source, rows)))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from limner.core.events import Event, Preview, Progress, Scores
+from limner.core.events import Event, Glance, Preview, Progress, Scores
 
 EVERY = 1.0
 """Seconds between two lines of progress."""
@@ -39,7 +39,9 @@ class Journal:
             self._board.close()
 
     def note(self, event: Event) -> None:
-        """Write an event down; of progress, one a second."""
+        """Write an event down; of progress, one a second, and of previews only the pictures."""
+        if isinstance(event, Glance):
+            return
         if isinstance(event, Preview):
             if self._board:
                 self._board.add_image(event.name, event.images[0], event.nimg)

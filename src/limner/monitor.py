@@ -1,7 +1,7 @@
 """Whether a training goes well: samples, reconstructions, scores against held-out images, alarms in plain words.
 
-`monitor` passes a training's events on and, before each Look, adds a Preview, Scores and Alarms.
-It draws from its own generators, so watching a run does not change it.
+`monitor` passes a training's events on and adds, before each Look, a Preview, Scores and Alarms, and at each Glance
+a Preview alone. It draws from its own generators, so watching a run does not change it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from limner.alarms import History, raised
-from limner.core.events import Alarm, Event, Look, Preview, Scores
+from limner.core.events import Alarm, Event, Glance, Look, Preview, Scores
 from limner.core.pixels import Bytes, grid, to_bytes, to_float
 from limner.core.rng import generator
 from limner.core.spec import build
@@ -34,6 +34,8 @@ SIGNS = ("critic margin", "critic spread", "nearer", "strength")
 """What is measured for alarms only."""
 SEEN, FEWEST = 256, 16
 """Pictures that are searched for visible faults, at most and at least."""
+SHOWN, PAIRS = 64, 32
+"""Samples in a preview, and held-out images beside their reconstructions."""
 
 
 @runtime_checkable
@@ -62,11 +64,16 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """A fixed draw of images: pixels on the device, labels, features."""
+    """A fixed draw of images: pixels on the device, labels, features, which are found when they are first asked for."""
 
     x: Tensor
     label: Tensor | None
-    features: Tensor
+    extract: Extractor
+
+    @cached_property
+    def features(self) -> Tensor:
+        """float (n, d)."""
+        return self.extract(self.x)
 
 
 def monitor(
@@ -79,7 +86,7 @@ def monitor(
     seed: int = 0,
     sampled: bool = True,
 ) -> Iterator[Event]:
-    """The same events, and before each Look what there is to see.
+    """The same events, and before each Look what there is to see: first pictures, then scores, which take longer.
 
     `n` images are drawn of each kind: training, held-out and generated. The score that picks the best
     checkpoint is the kernel distance to the held-out images on fixed random features; where codes of the
@@ -88,9 +95,9 @@ def monitor(
     """
     watch: Watch | None = None
     for event in events:
-        if isinstance(event, Look) and "generator" in state.nets:
+        if isinstance(event, Look | Glance) and "generator" in state.nets:
             watch = watch or Watch(state, train, held_out, n, seed, sampled)
-            yield from watch.look(event)
+            yield from watch.look(event) if isinstance(event, Look) else watch.glance(event)
         yield event
 
 
@@ -105,15 +112,22 @@ class Watch:
         # the usual five neighbours, or as many as there are
         self._coverage = build({"is": "Coverage", "k": min(5, len(self._held_out.x) - 1)}, Metric)
 
+    def glance(self, at: Glance) -> Iterator[Event]:
+        """Previews: what can be drawn at once."""
+        if self._sampled:
+            yield Preview(at.nimg, grid(to_bytes(self._draw(self._shown())), 8)[None])
+        if (encoder := self._encoder()) is not None:
+            yield Preview(at.nimg, self._pairs(self._reconstruct(encoder, PAIRS)), "reconstructions")
+
     def look(self, at: Look) -> Iterator[Event]:
         """Previews, Scores, and what is alarming about them."""
         values: dict[str, float] = {}
         if self._sampled:
-            fake, label = self._draw()
+            fake = self._draw(torch.arange(self._n))
             faults = self._faults(fake)
             shown = {name: faults[name] for name in FAULTS if name in faults}
-            yield Preview(at.nimg, grid(to_bytes(_evenly(fake, 64)), 8)[None], faults=shown)
-            values |= self._scores(fake, label) | faults
+            yield Preview(at.nimg, grid(to_bytes(fake[self._shown()]), 8)[None], faults=shown)
+            values |= self._scores(fake, self._label()) | faults
         if (encoder := self._encoder()) is not None:
             made = self._reconstruct(encoder)
             yield Preview(at.nimg, self._pairs(made), "reconstructions")
@@ -131,15 +145,18 @@ class Watch:
         for kind, words in raised(self._state.history).items():
             yield Alarm(at.nimg, kind, words)
 
+    def _shown(self) -> Tensor:
+        """Which samples a preview shows: evenly among all, as labels are in the order of the data, by folders."""
+        return torch.linspace(0, self._n - 1, min(SHOWN, self._n)).long()
+
     @torch.no_grad()
-    def _draw(self) -> tuple[Tensor, Tensor | None]:
-        """Samples of the averaged generator, told training images' labels."""
+    def _draw(self, rows: Tensor) -> Tensor:
+        """Samples of the averaged generator, told training images' labels: those of the given numbers below n."""
         net = self._state.averaged["generator"]
         assert isinstance(net, Generator)
         z = net.latent.sample(self._n, generator(self._seed, 0, "monitor", self._state.device))
-        label = self._labels(net)
-        parts = [net(z[i : i + 128], None if label is None else label[i : i + 128]) for i in range(0, self._n, 128)]
-        return torch.cat(parts), label
+        label = self._label()
+        return torch.cat([net(z[part], None if label is None else label[part]) for part in rows.split(128)])
 
     def _encoder(self) -> Encoder | None:
         """The averaged encoder, if there is one and it finds the generator's whole code."""
@@ -150,21 +167,21 @@ class Watch:
         return encoder if encoder.latent == net.latent else None
 
     @torch.no_grad()
-    def _reconstruct(self, encoder: Encoder) -> Tensor:
-        """The held-out images, made again from their codes."""
-        generator, x, label = self._state.averaged["generator"], self._held_out.x, self._held_out.label
-        blocks = [slice(i, i + 128) for i in range(0, len(x), 128)]
+    def _reconstruct(self, encoder: Encoder, most: int | None = None) -> Tensor:
+        """The held-out images, or so many of them, made again from their codes."""
+        generator, x, label = self._state.averaged["generator"], self._held_out.x[:most], self._held_out.label
+        blocks = [slice(i, min(i + 128, len(x))) for i in range(0, len(x), 128)]
         told = [None if label is None else label[rows] for rows in blocks]
         return torch.cat([generator(encoder(x[rows], t).mean, t) for rows, t in zip(blocks, told, strict=True)])
 
     def _pairs(self, made: Tensor) -> Bytes:
         """Rows of eight held-out images in turn with rows of their reconstructions, as a picture (1, h, w, c)."""
-        rows = [part[i : i + 8] for i in range(0, min(32, len(made)), 8) for part in (self._held_out.x, made)]
+        rows = [part[i : i + 8] for i in range(0, min(PAIRS, len(made)), 8) for part in (self._held_out.x, made)]
         return grid(to_bytes(torch.cat(rows)), 8)[None]
 
-    def _labels(self, net: Generator) -> Tensor | None:
-        """The labels of training images, so that classes are as frequent as they are there."""
-        if not net.classes:
+    def _label(self) -> Tensor | None:
+        """The labels of n training images, so that classes are as frequent as they are there."""
+        if not getattr(self._state.averaged["generator"], "classes", 0):
             return None
         known = self._train.label if self._train.label is not None else torch.full((1,), -1, device=self._state.device)
         return known[torch.arange(self._n, device=known.device) % len(known)]
@@ -248,7 +265,7 @@ class Watch:
         rows = np.sort(rng.permutation(len(pictures.pixels))[: self._n])
         x = to_float(np.asarray(pictures.pixels[rows]), self._state.device)
         labels = None if pictures.told is None else torch.from_numpy(pictures.told[rows]).to(self._state.device)
-        return Part(x, labels, self._extract(x))
+        return Part(x, labels, self._extract)
 
 
 def _evenly(x: Tensor, n: int) -> Tensor:

@@ -34,6 +34,7 @@ from limner.core.health import Health
 from limner.core.pixels import enlarge, save_png
 from limner.core.rng import generator
 from limner.core.spec import Spec, build, load_user_file
+from limner.core.threads import Balance, balanced
 from limner.curve import draw_curve
 from limner.data.images import Images
 from limner.data.pairs import BATCHES
@@ -80,6 +81,8 @@ class Settings:
     """Where the pictures of the second domain come from, if not from `source`."""
     size: tuple[int, ...] = ()
     """Height and width that pictures are read at; those of the networks where it is empty."""
+    threads: int = 0
+    """Threads that compute, on a CPU, in every session; 0 for as many as are free."""
 
     @classmethod
     def of(cls, images: Images, run: Spec, recipe: str, budget: Budget, **more: Any) -> Settings:
@@ -151,10 +154,12 @@ class Project:
         *,
         device: torch.device | str = "cpu",
         stop: Callable[[], bool] = lambda: False,
+        balance: Balance | None = None,
     ) -> Iterator[Event]:
         """Train from the newest whole checkpoint, or from the beginning, and keep the folder up to date.
 
-        `held_out` are images that are not trained on; without them a tenth of `images` is set aside.
+        `held_out` are images that are not trained on; without them a tenth of `images` is set aside. `balance` chooses
+        the number of threads as other programs come and go; without it that number stays as it is.
         Yields the training's events and Saved. Raises UserError when the images are not the run's.
         """
         if images.fingerprint != self.settings.fingerprint:
@@ -178,6 +183,7 @@ class Project:
         best = self._best(state) if run.rescues else None
         events = train(state, run, batches, until=self.settings.budget, stop=lambda: stop() or bool(why()),
                        health=health, best=best)  # fmt: skip
+        events = events if balance is None else balanced(events, balance)
         with _one_line(self.folder, ROOM + " and go on with --resume"):
             if parallel.rank() > 0:
                 yield from events

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from limner.core import parallel
 from limner.core.ema import Average
 from limner.core.errors import UserError
-from limner.core.events import Alarm, Event, Finished, Look, Progress
+from limner.core.events import Alarm, Event, Finished, Glance, Look, Progress
 from limner.core.health import Health, agreed
 from limner.core.moment import Moment
 from limner.core.optim import lay_out_alike
@@ -160,7 +160,8 @@ def train(
 ) -> Iterator[Event]:
     """Train `state` until the budget is used up or `stop()` is true; yields Progress after each step.
 
-    About `looks` times, and at the end, it yields Look: a moment to draw, score and save. A loss or weight
+    About `looks` times, and at the end, it yields Look: a moment to draw, score and save; in the first minute, where
+    looks are far apart, Glance: a moment to draw a preview. A loss or weight
     that is not finite brings back the state of the last Look at half the learning rate, and an Alarm.
     Raises GaveUp, an ArithmeticError, when that does not help. `health()` is asked after each Look: what is ill goes
     back to the best one, as often as the run allows. `best` is that state, where it is not the present one.
@@ -197,6 +198,8 @@ def train(
                     pace.hasten(share)
                 state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
                 continue
+            if pace.glance(state.seconds):
+                yield Glance(state.nimg)
             before = state.nimg
             values = state.tape.put(_step(state, run, batches, share))
         except NotFinite as problem:

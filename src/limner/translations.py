@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from limner.core.events import Event, Look, Preview, Scores
+from limner.core.events import Event, Glance, Look, Preview, Scores
 from limner.core.pixels import grid, psnr, to_bytes
 from limner.core.spec import build
 from limner.metrics.base import Extractor, Metric
@@ -41,9 +41,9 @@ def watch_translations(events: Iterable[Event], state: Trained, held_out: Callab
     """
     watch: Watch | None = None
     for event in events:
-        if isinstance(event, Look) and "translator" in state.averaged:
+        if isinstance(event, Look | Glance) and "translator" in state.averaged:
             watch = watch or Watch(state, held_out)
-            yield from watch.look(event)
+            yield from watch.look(event) if isinstance(event, Look) else watch.glance(event)
         yield event
 
 
@@ -55,19 +55,31 @@ class Watch:
         self._extract, self._distance = build("RandomFeatures", Extractor), build("KernelDistance", Metric)
 
     @torch.no_grad()
+    def glance(self, at: Glance) -> Iterator[Event]:
+        """A preview: what can be drawn at once."""
+        yield self._preview(at, *self._there_and_back(COLUMNS))
+
+    @torch.no_grad()
     def look(self, at: Look) -> Iterator[Event]:
         """Preview and Scores."""
-        there = self._translated("translator", self._pair.x)
-        assert there is not None
-        back = self._translated("translator_back", self._pair.other)
-        rows = [self._pair.x, there, *([self._pair.other] if self._pair.matched or back is not None else [])]
-        rows += [back] if back is not None else []
-        sheet = torch.cat([row[:COLUMNS].float() for row in rows])
-        yield Preview(at.nimg, grid(to_bytes(sheet), min(COLUMNS, len(self._pair.x)))[None])
+        there, back = self._there_and_back()
+        yield self._preview(at, there, back)
         values = self._scores(there, back)
         score = values[OFF if self._pair.matched else "kernel distance"]
         self._state.history.append({"nimg": at.nimg, "share": at.share, "score": score} | values)
         yield Scores(at.nimg, values, score)
+
+    def _there_and_back(self, most: int | None = None) -> tuple[Pictures, Pictures | None]:
+        """Translations of pictures of one domain and, where that is learned too, of the other; of so many of them."""
+        there = self._translated("translator", self._pair.x[:most])
+        assert there is not None
+        return there, self._translated("translator_back", self._pair.other[:most])
+
+    def _preview(self, at: Event, there: Pictures, back: Pictures | None) -> Preview:
+        rows = [self._pair.x, there, *([self._pair.other] if self._pair.matched or back is not None else [])]
+        rows += [back] if back is not None else []
+        sheet = torch.cat([row[:COLUMNS].float() for row in rows])
+        return Preview(at.nimg, grid(to_bytes(sheet), min(COLUMNS, len(self._pair.x)))[None])
 
     def _scores(self, there: Pictures, back: Pictures | None) -> dict[str, float]:
         pair = self._pair

@@ -7,12 +7,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import torch
 
 from limner.core.errors import UserError
-from limner.core.events import Event, Finished, Look, Progress
+from limner.core.events import Event, Finished, Glance, Look, Progress
 from limner.core.optim import Adam
 from limner.core.pace import Pace
 from limner.core.schedule import Ramp
+from limner.monitor import monitor
 from limner.run import Player
 from limner.train import Budget, train
 
@@ -126,3 +128,48 @@ def test_long_runs_are_looked_at_every_two_minutes() -> None:
         if pace.due(now / (24 * 3600), now):
             times.append(now)
     assert max(b - a for a, b in pairwise(times)) <= 120
+
+
+@pytest.mark.parametrize("look", [0.3, 4.0, 12.0, 35.0])
+@pytest.mark.parametrize("length", [120, 900, 12 * 3600, 7 * 86400])
+def test_what_is_learned_is_to_be_seen_within_a_minute(length: float, look: float) -> None:
+    """Simulated: previews come at the beginning of looks, or alone; the first of all shows untrained networks."""
+    pace, now, shown, glances = Pace(20), 0.0, [], 0
+    while now < 200:
+        if pace.due(now / length, now):
+            shown.append(now)
+            pace.took(look, torch.device("cpu"))
+            now += look
+        elif pace.glance(now):
+            shown.append(now)
+            glances += 1
+        now += 0.5
+    assert shown[0] == 0 and look < shown[1] <= 60
+    assert glances <= 4, "looks follow each other closely enough after the first minute"
+
+
+def test_a_run_that_goes_on_is_not_at_its_beginning() -> None:
+    pace = Pace(20)
+    pace.begin(0.5, 3600, 1.0)
+    assert not any(pace.glance(now) for now in range(3600, 3700))
+
+
+def test_a_glance_lies_between_steps_and_changes_nothing(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same training, to the last bit, with a preview after every step and with none."""
+
+    def end(glances: bool) -> tuple[Any, list[Event]]:
+        run = kit.tiny_run()
+        state = kit.state(run)
+        torch.manual_seed(0)  # a look draws dropout before the first step
+        with monkeypatch.context() as patch:
+            patch.setattr(Pace, "glance", lambda *_: glances)
+            patch.setattr(Pace, "took", lambda *_: 0.0)
+            events = train(state, run, kit.source(run), until=Budget(images=80), looks=2)
+            seen = list(monitor(events, state, kit.pictures(40), kit.pictures(40, seed=1), n=40))
+        return state, seen
+
+    (watched, events), (alone, without) = end(True), end(False)
+    assert kit.differences(watched.tree(), alone.tree()) == []
+    assert sum(isinstance(e, Glance) for e in events) == 10 and not any(isinstance(e, Glance) for e in without)
+    kinds = [type(e).__name__ for e in events]
+    assert all(kinds[k - 1] == "Preview" for k, kind in enumerate(kinds) if kind == "Glance")

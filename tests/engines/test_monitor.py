@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ import pytest
 import torch
 
 from limner.alarms import RULES
-from limner.core.events import Alarm, Event, Look, Preview, Scores
+from limner.core.events import Alarm, Event, Glance, Look, Preview, Scores
 from limner.core.latent import Gaussian
 from limner.core.optim import Adam
 from limner.core.pace import Pace
 from limner.core.pixels import Image
 from limner.models.plain import PlainCritic, PlainEncoder, PlainGenerator
-from limner.monitor import monitor
+from limner.monitor import Part, monitor
 from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
 from limner.objectives.vae import VAE
@@ -88,6 +89,32 @@ def test_before_each_look_there_is_a_preview_and_a_score(kit: Any) -> None:
     assert names == ["Preview", "Scores", "Look"] * len(SHARES)
     preview = next(event for event in events if isinstance(event, Preview))
     assert preview.images.dtype == np.uint8 and preview.images.shape[-1] == 1
+
+
+def test_a_glance_draws_what_a_look_draws_and_nothing_else(kit: Any) -> None:
+    state, _ = trained(kit, 1)
+    pictures = kit.pictures(40), kit.pictures(40, seed=1)
+    before = copy.deepcopy(state.history)
+    glance = list(monitor([Glance(7)], state, *pictures, n=100))
+    assert [type(event).__name__ for event in glance] == ["Preview", "Glance"] and state.history == before
+    look = next(iter(monitor([Look(7, 0.1, 1.0)], state, *pictures, n=100)))
+    assert isinstance(glance[0], Preview) and isinstance(look, Preview)
+    assert np.array_equal(glance[0].images, look.images)
+    state, _ = coded(kit, VAE(), 1)
+    names = [event.name for event in monitor([Glance(7)], state, *pictures, n=40) if isinstance(event, Preview)]
+    assert names == ["samples", "reconstructions"]
+
+
+def test_pictures_come_before_anything_that_takes_long(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look's preview is there before the first feature of an image is."""
+    state, _ = trained(kit, 1)
+    features: list[int] = []
+    real = cached_property(lambda part: features.append(len(part.x)) or part.extract(part.x))
+    real.__set_name__(Part, "features")
+    monkeypatch.setattr(Part, "features", real)
+    events = monitor([Look(7, 0.1, 1.0)], state, kit.pictures(40), kit.pictures(40, seed=1), n=40)
+    assert isinstance(next(events), Preview) and features == []
+    assert isinstance(next(events), Scores) and features == [40, 40]
 
 
 def test_watching_changes_nothing(kit: Any) -> None:

@@ -12,6 +12,7 @@ from limner.core.errors import UserError
 
 if TYPE_CHECKING:
     from limner.core.spec import Spec
+    from limner.core.threads import Balance
     from limner.data.images import Images
     from limner.objectives.base import Domains
     from limner.project import Project
@@ -40,6 +41,7 @@ class Wish:
     seed: int = 0
     to: str = ""
     until: str | None = None
+    threads: int | None = None
 
 
 def begin(wish: Wish, device: str) -> tuple[Project, Images]:
@@ -54,7 +56,8 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     if (wish.out / "run.json").exists():
         raise UserError(f"{wish.out} already holds a run; add --resume to go on with it, or give another --out")
     load_files(wish.files)
-    images, other = gathered_alike(wish.data, wish.to, wish.size, wish.channels, wish.split)
+    size = wish.size or _size_in_time(wish, wish.data, device)
+    images, other = gathered_alike(wish.data, wish.to, size, wish.channels, wish.split)
     if len(images) < LEAST:
         raise UserError(f"{wish.data}: pictures: {len(images)}; training needs {LEAST} or more, better hundreds")
     recipe = wish.recipe or DEFAULT_RECIPE
@@ -62,8 +65,9 @@ def begin(wish: Wish, device: str) -> tuple[Project, Images]:
     domains = domains_of(plan(recipe, facts_of(images, device, wish.seed), wish.assignments))
     images = arrange(images, domains, other)
     run = plan(recipe, facts_of(images, device, wish.seed), wish.assignments)
-    where = {"source": wish.data, "split": wish.split, "to": wish.to, "size": size}
-    settings = Settings.of(images, run, recipe, _budget(wish), **where)
+    budget = _budget(wish)
+    where = {"source": wish.data, "split": wish.split, "to": wish.to, "size": size, "threads": _threads(wish, budget)}
+    settings = Settings.of(images, run, recipe, budget, **where)
     return Project.create(wish.out, settings, wish.files), images
 
 
@@ -81,6 +85,9 @@ def reopen(wish: Wish) -> tuple[Project, Images]:
         project = project.extend(_budget(wish))
     elif wish.until:
         project = project.extend(replace(project.settings.budget, flat=True))
+    if wish.threads:
+        project = Project(project.folder, replace(project.settings, threads=wish.threads))
+        project.write_settings()
     source, to = (wish.data, wish.to) if wish.data else (project.settings.source, project.settings.to)
     return project, _read_again(project, source, to, project.settings.split)
 
@@ -118,6 +125,46 @@ def held_out_of(project: Project, images: Images) -> Images | None:
     if project.settings.split == "train" and all("val" in splits(source) for source in (images.source, to) if source):
         return _read_again(project, images.source, to, "val")
     return None
+
+
+def balance_of(project: Project, device: str, asked: int | None) -> Balance | None:
+    """How the number of threads is chosen in this session; threads that are asked for, or that a run keeps, are taken.
+
+    Nothing chooses it on a GPU, among several processes, and where OMP_NUM_THREADS says it.
+    """
+    import torch
+
+    from limner.core import parallel, threads
+
+    kept = asked or (0 if threads.told() else project.settings.threads)
+    if device != "cpu" or parallel.size() > 1 or (threads.told() and not kept):
+        return None
+    if kept:
+        torch.set_num_threads(kept)
+    now = torch.get_num_threads()
+    return threads.Balance(most=kept or threads.most(), count=now, held=bool(kept))
+
+
+def _threads(wish: Wish, budget: Budget) -> int:
+    """Threads that a run keeps: those asked for, or, where it ends after a number of images, those of the beginning.
+
+    So it can be repeated and resumed to the last bit, which hangs on the number of threads.
+    """
+    import torch
+
+    return wish.threads or (torch.get_num_threads() if budget.seconds is None else 0)
+
+
+def _size_in_time(wish: Wish, data: str, device: str) -> tuple[int, int] | None:
+    """The size that can be done in the time, where the command gives a time, as it does unless it gives images."""
+    from limner.cli.sizing import size_in_time
+    from limner.core import parallel
+
+    seconds = _budget(wish).seconds
+    if seconds is None or wish.to or parallel.size() > 1:
+        return None
+    recipe = wish.recipe or DEFAULT_RECIPE
+    return size_in_time(data, wish.split, wish.channels, seconds, recipe, wish.assignments, device, wish.seed)
 
 
 def _budget(wish: Wish) -> Budget:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.begin import DEFAULT_RECIPE, facts_of
+from limner.cli.begin import DEFAULT_RECIPE, DEFAULT_SECONDS
 from limner.cli.flags import device_flag, examples, json_flag, pick_device, seed_flag, size_flag, split_flag
 from limner.cli.pictures import gathered
 from limner.cli.show import emit, line, table, writing
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from limner.cli.trial import Trial
     from limner.data.doctor import Checkup
     from limner.data.images import Images
+    from limner.data.survey import Survey
 
 SHOWN = 8
 """Rows of a table, files of a list: the rest is counted (and is whole in --json)."""
@@ -51,15 +52,11 @@ def check(
     if (Path(data) / "run.json").is_file():
         _check_run(Path(data), as_json)
         return
-    from limner.cli.trial import attempt
     from limner.data.doctor import contact_sheet, examine
-    from limner.recipes.base import plan
-    from limner.selection import LEAST
 
     images = gathered(data, size, None, split or "train")
     found = examine(data, split or "train", size)
-    facts = facts_of(images, pick_device(device), seed)
-    tried = attempt(plan(DEFAULT_RECIPE, facts), images, facts.device) if len(images) >= LEAST else None
+    tried = _tried(found.survey, size, pick_device(device), seed)
     if out is not None:
         from limner.core.pixels import save_png
 
@@ -89,8 +86,32 @@ def _check_run(folder: Path, as_json: bool) -> None:
         line(f"alarm    {words}")
 
 
-def _report(found: Checkup, tried: Trial | None) -> dict[str, Any]:
+def _tried(seen: Survey, size: tuple[int, int] | None, device: str, seed: int) -> list[Trial]:
+    """How fast `limner train` would be at each size worth trying, or at the given one; nothing for too few pictures."""
+    from limner.cli.sizing import speeds
+    from limner.data.survey import LARGEST_KEPT
+    from limner.recipes.sizes import candidates
+    from limner.selection import LEAST
+
+    if seen.count < LEAST:
+        return []
+    return speeds(seen, [size] if size else candidates(seen.sizes, LARGEST_KEPT), DEFAULT_RECIPE, device, seed)
+
+
+def _chosen(tried: list[Trial]) -> Trial:
+    """What `limner train` would take without --for and --size."""
+    from limner.recipes.sizes import choose
+
+    by_size = {(t.image.height, t.image.width): t for t in tried}
+    image = choose(by_size, lambda size: by_size[size].speed, DEFAULT_SECONDS).speed.image
+    return by_size[image.height, image.width]
+
+
+def _report(found: Checkup, tried: list[Trial]) -> dict[str, Any]:
     seen = found.survey
+    trained = {} if not tried else {"recipe": DEFAULT_RECIPE, **_chosen(tried).__dict__}
+    sizes = [{"image": t.image, "images_per_second": t.images_per_second, "images_needed": t.speed.images,
+              "seconds": t.speed.seconds} for t in tried]  # fmt: skip
     return {
         "source": seen.source,
         "split": seen.split,
@@ -108,12 +129,12 @@ def _report(found: Checkup, tried: Trial | None) -> dict[str, Any]:
         "empty": [found.name(i) for i in found.empty],
         "troubles": found.images.troubles,
         "notes": found.images.notes,
-        "train": None if tried is None else {"recipe": DEFAULT_RECIPE, **tried.__dict__},
+        "train": trained or None,
+        "recognisable": sizes,
     }
 
 
-def _print(found: Checkup, report: dict[str, Any], tried: Trial | None) -> None:
-    image = found.images.image
+def _print(found: Checkup, report: dict[str, Any], tried: list[Trial]) -> None:
     said = ", ".join(report["splits"]) or "none"
     rows = [
         ("pictures", f"{report['count']:,} usable, {len(found.images.troubles):,} not"),
@@ -133,14 +154,24 @@ def _print(found: Checkup, report: dict[str, Any], tried: Trial | None) -> None:
         line("\nNot used:")
         table([(f"  {t.file}", t.reason) for t in found.images.troubles[:SHOWN]])
         _rest(len(found.images.troubles) - SHOWN)
-    line("\nlimner train would:")
-    if tried is None:
-        line(f"  refuse: {report['count']} are too few pictures")
+    if not tried:
+        line(f"\nlimner train would refuse: {report['count']} are too few pictures")
         return
-    span = duration(report["count"] * tried.epochs / tried.images_per_second)
-    chosen = [("make", f"{image} pictures"), ("use recipe", DEFAULT_RECIPE), ("run at about", tried.words)]
-    chosen += [("need", f"{span} to see each picture {tried.epochs} times")]
-    table([(f"  {what}", words) for what, words in chosen])
+    _print_training(tried)
+
+
+def _print_training(tried: list[Trial]) -> None:
+    """Sizes with the time that each takes here, and what `limner train` would do of its own accord."""
+    from limner.cli.sizing import roughly, side
+
+    line("\nUntil pictures are recognisable, on this machine:")
+    rows = [(f"  {side(t.speed)}", amount(t.images_per_second), f"{t.speed.images:,}", roughly(t.speed.seconds))
+            for t in tried]  # fmt: skip
+    table(rows, ("  size", "images/s", "images", "time"))
+    chosen = _chosen(tried)
+    line(f"\nlimner train would, in its {duration(DEFAULT_SECONDS)}:")
+    said = [("make", f"{chosen.image} pictures"), ("use recipe", DEFAULT_RECIPE), ("run at about", chosen.words)]
+    table([(f"  {what}", words) for what, words in said])
 
 
 def _classes(images: Images, counts: Mapping[str, int]) -> str:

@@ -55,7 +55,7 @@ def compress(
     from limner.data.whole import how_many, wholes
     from limner.likeness import load
 
-    likeness = load(model, pick_device(device))
+    likeness = load(model, pick_device(device, same_bits=True))
     codec.players(likeness.nets)
     count = min(how_many(pictures, split), most or how_many(pictures, split))
     with progress("compressing") as tick:
@@ -91,7 +91,7 @@ def decompress(model: str, file: str, out: str, files: tuple[str, ...], device: 
 
     if not Path(file).is_file():
         raise UserError(f"{file}: there is no such file; give one that limner compress made")
-    likeness = load(model, pick_device(device))
+    likeness = load(model, pick_device(device, same_bits=True))
     try:
         restored = decompress(likeness.nets, Path(file).read_bytes())
         places = _places(restored.names, Path(out))

@@ -43,8 +43,27 @@ def load_files(files: tuple[str, ...]) -> None:
         load_user_file(file)
 
 
-def pick_device(name: str) -> str:
-    """The torch device of `--device`; `auto` takes the fastest kind there is."""
+def pick_device(name: str, same_bits: bool = False) -> str:
+    """The torch device of `--device`; `auto` takes the fastest kind there is.
+
+    On a CPU it also takes as many threads as there are free cores, which may change the last bits of what is computed:
+    `same_bits` says that nothing may.
+    """
+    device = _device(name)
+    if device == "cpu" and not same_bits:
+        _settle_threads()
+    return device
+
+
+def _settle_threads() -> None:
+    from limner.cli.show import remark
+    from limner.core import threads
+
+    if (count := threads.settle()) < (most := threads.most()) and not threads.told():
+        remark(f"threads: {count} of {most}, as other programs use this machine (OMP_NUM_THREADS={most} takes all)")
+
+
+def _device(name: str) -> str:
     import torch
 
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

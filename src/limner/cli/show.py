@@ -10,10 +10,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import click
 
@@ -21,8 +21,13 @@ from limner.cli.values import amount, duration
 from limner.core.errors import UserError
 
 LINE_EVERY = 10.0
-Tick = Callable[[float, float], None]
-"""`tick(share, images)`: the share of the work done, 0 to 1, and the images done."""
+
+
+@runtime_checkable
+class Tick(Protocol):
+    """`tick(share, images)`: the share of the work done, 0 to 1, the images done, and what to say beside them."""
+
+    def __call__(self, share: float, images: float, also: str = "") -> None: ...
 
 
 def line(text: str = "") -> None:
@@ -118,21 +123,29 @@ def _bar(title: str, console: Any) -> Generator[Tick]:
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[speed]}")
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=1.0, speed="")
-        yield lambda share, images: bar.update(task, completed=share, speed=meter.read(share, images))
+
+        def tick(share: float, images: float, also: str = "") -> None:
+            bar.update(task, completed=share, speed=_joined(meter.read(share, images), also))
+
+        yield tick
 
 
 @contextmanager
 def _lines(title: str) -> Generator[Tick]:
     meter, last = Meter(), time.monotonic()
 
-    def tick(share: float, images: float) -> None:
+    def tick(share: float, images: float, also: str = "") -> None:
         nonlocal last
         speed = meter.read(share, images)
         if time.monotonic() - last >= LINE_EVERY:
             last = time.monotonic()
-            remark(f"{title}: {100 * share:.0f} %, {amount(images)} images, {speed}")
+            remark(f"{title}: " + _joined(f"{100 * share:.0f} %", f"{amount(images)} images", speed, also))
 
     yield tick
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 def _unstyled(text: str) -> Any:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.begin import Wish, begin, held_out_of, reopen
+from limner.cli.begin import Wish, balance_of, begin, held_out_of, reopen
 from limner.cli.flags import channels_flag, device_flag, examples, json_flag, pick_device, seed_flag, size_flag
 from limner.cli.pictures import say_notes
 from limner.cli.show import Tick, emit, line, progress, remark, writing
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in RUN.")
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines; set MASTER_ADDR.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="On a CPU. Default: as many as are free.")
 @device_flag
 @seed_flag
 @json_flag
@@ -85,10 +87,12 @@ def _train(wish: Wish, resume: bool, as_json: bool) -> int:
         if first:
             say_notes(images)
             _say_plan(project, images)
+        balance = balance_of(project, device, wish.threads)
         with Stop() as stop, progress("training") if first else nullcontext(_silent) as tick:
-            for event in project.work(images, held_out, device=device, stop=stop):
+            screen = Screen(tick, as_json)
+            for event in project.work(images, held_out, device=device, stop=stop, balance=balance):
                 if first:
-                    _show(event, tick, as_json)
+                    screen.show(event)
     finally:
         parallel.leave()
     if first:
@@ -99,7 +103,8 @@ def _train(wish: Wish, resume: bool, as_json: bool) -> int:
 def _open(wish: Wish, device: str, resume: bool, first: bool) -> tuple[Project, Images]:
     """The run folder and its data; processes after the first find what that one has made."""
     if not first:
-        return reopen(Wish(wish.data, wish.out, to=wish.to) if resume else Wish(None, wish.out))
+        again = Wish(wish.data, wish.out, to=wish.to) if resume else Wish(None, wish.out)
+        return reopen(replace(again, threads=wish.threads))
     return reopen(wish) if resume else begin(wish, device)
 
 
@@ -130,7 +135,7 @@ def _first_alone() -> Generator[None]:
         dist.barrier()
 
 
-def _silent(share: float, images: float) -> None:
+def _silent(share: float, images: float, also: str = "") -> None:
     """The progress of a process that is not the first."""
 
 
@@ -141,20 +146,35 @@ def _say_plan(project: Project, images: Images) -> None:
     until += [f"{budget.images:,} images"] if budget.images else []
     until += ["the held-out score is flat"] if budget.flat else []
     remark(f"{len(images):,} pictures, {images.image}; recipe {said.recipe}; until {' or '.join(until)}")
+    remark(f"watch {project.folder / 'preview.png'}: what is learned so far, within a minute and from then on")
     told = max((net.get("classes", 0) for net in said.run["nets"].values()), default=0)
     if images.names and not told and "generator" in said.run["nets"]:
         remark(f"note: the networks are not told the {len(images.names)} labels; sample --label will not work")
 
 
-def _show(event: Event, tick: Tick, as_json: bool) -> None:
-    from limner.core.events import Alarm, Preview, Progress
+class Screen:
+    """What is said of a training's events while it runs."""
 
-    if isinstance(event, Progress):
-        tick(event.share, event.nimg)
-    elif isinstance(event, Alarm):
-        remark(f"alarm: {event.words}" + (f"; {event.action}" if event.action else ""))
-    if as_json and not isinstance(event, (Preview, Progress)):
-        emit({"event": type(event).__name__, **event.__dict__})
+    def __init__(self, tick: Tick, as_json: bool) -> None:
+        self._tick, self._as_json, self._score = tick, as_json, ""
+
+    def show(self, event: Event) -> None:
+        """Progress with the newest score, alarms and remarks; with --json, everything but progress and pictures."""
+        from limner.core.events import Alarm, Glance, Preview, Progress, Scores, Threads
+
+        match event:
+            case Progress():
+                self._tick(event.share, event.nimg, self._score)
+            case Scores():
+                self._score = f"held-out score {event.score:.3g}"
+            case Alarm():
+                remark(f"alarm: {event.words}" + (f"; {event.action}" if event.action else ""))
+            case Threads():
+                remark(f"threads: {event.words}")
+            case _:
+                pass
+        if self._as_json and not isinstance(event, (Preview, Progress, Glance)):
+            emit({"event": type(event).__name__, **event.__dict__})
 
 
 def _conclude(project: Project, exit_code: int, as_json: bool) -> None:

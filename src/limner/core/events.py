@@ -34,6 +34,11 @@ class Look(Event):
 
 
 @dataclass(frozen=True)
+class Glance(Event):
+    """A good moment to draw a preview and nothing else: looks, which also score and save, are far apart."""
+
+
+@dataclass(frozen=True)
 class Preview(Event):
     """Pictures to look at, uint8 (n, h, w, c): the same codes each time.
 
@@ -64,6 +69,14 @@ class Alarm(Event):
     kind: str
     words: str
     action: str = ""
+
+
+@dataclass(frozen=True)
+class Threads(Event):
+    """From here on `count` threads compute; `words` say why."""
+
+    count: int
+    words: str
 
 
 @dataclass(frozen=True)

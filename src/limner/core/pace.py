@@ -25,13 +25,21 @@ EARLY = (0.0125, 0.025)
 """Shares of the run at which to look beside the equal ones: what is wrong from the start shows at once."""
 FEW = 20
 """Looks below which no early ones are added: whoever asks for few gets few."""
+MINUTE = 60.0
+"""Seconds of a run within which a trained generator is to be seen, however long the run is."""
+GLANCES = 15.0
+"""Seconds between two previews until then."""
 
 
 class Pace:
-    """When to look: twice early, at equal shares of the run, every two minutes, and never a tenth of the time."""
+    """When to look: twice early, at equal shares of the run, every two minutes, and never a tenth of the time.
+
+    And when to draw a preview without looking: in the first minute, before which a long run has only its first look.
+    """
 
     def __init__(self, looks: int) -> None:
         self.looks = looks
+        self._shown, self._trained = 0.0, False
         self._early = EARLY if looks >= FEW else ()
         self._taken: list[float] = []
         self._passed, self._seconds = -1, -math.inf
@@ -41,6 +49,7 @@ class Pace:
         """Go on where an earlier session looked, which took so many seconds."""
         self._taken = [took, took] if took else []
         self._passed, self._seconds = self._moments(share), seconds
+        self._shown, self._trained = seconds, True
         self._soon = math.inf
 
     def hasten(self, share: float) -> None:
@@ -59,9 +68,19 @@ class Pace:
         self._passed, self._seconds, self._soon = now, seconds, math.inf
         return True
 
+    def glance(self, seconds: float) -> bool:
+        """Whether now is a moment for a preview alone: fifteen seconds after the last one in the first minute, or
+        later for the first one, where the first look took longer than that.
+        """
+        if seconds - self._shown < GLANCES or (seconds > MINUTE and self._trained):
+            return False
+        self._shown, self._trained = seconds, True
+        return True
+
     def took(self, seconds: float, device: torch.device) -> float:
         """A look took this long, in the slowest process; the seconds to keep free for the last one."""
         self._taken.append(parallel.agree(seconds, False, device)[0])
+        self._shown, self._trained = self._seconds + self._taken[-1], len(self._taken) > 1
         return min(self._taken[1:], default=0.0)
 
     def _moments(self, share: float) -> int:

@@ -45,6 +45,8 @@ class Survey:
     channels: int
     troubles: tuple[Trouble, ...]
     notes: tuple[str, ...]
+    numeric: bool = False
+    """Whether labels are numbers, named by `classes`, and not classes."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def survey(source: str, split: str | None = None) -> Survey:
         shape.channels,
         troubles,
         data.notes + shape.notes + remarks(usable, shape, counts[-1]),
+        data.numbers is not None,
     )
 
 
@@ -154,7 +157,7 @@ def _size_of(sizes: set[Size]) -> tuple[Size, str]:
     if len(sizes) == 1:
         height, width = next(iter(sizes))
         if max(height, width) <= LARGEST_KEPT:
-            return (height, width), f"all pictures are {height}×{width}, which is kept"
+            return (height, width), f"all pictures are {height}×{width}"
         return DEFAULT_SIZE, f"all pictures are {height}×{width}; made 64×64 (--size gives another)"
     return DEFAULT_SIZE, f"pictures have {len(sizes)} sizes; made 64×64 (--size gives another)"
 

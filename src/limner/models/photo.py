@@ -115,7 +115,7 @@ class Grain(nn.Module):
     """Noise of a learned strength, the same in all channels (Karras et al. 2019, section 2): cosines of random phases.
 
     In training phases are drawn anew for each picture. Afterwards they are random projections of its code (Rahimi &
-    Recht 2007), so that a code has one picture, different codes have independent noise, and on a walk it moves smoothly.
+    Recht 2007): a code has one picture, different codes have independent noise, and on a walk it moves smoothly.
     """
 
     directions: Tensor
@@ -125,7 +125,8 @@ class Grain(nn.Module):
         super().__init__()
         rng = torch.Generator().manual_seed(size[0])
         self.strength = nn.Parameter(torch.zeros(1))
-        self.register_buffer("directions", torch.randn(dim, *size, generator=rng) * (2 / math.sqrt(dim)), persistent=False)
+        directions = torch.randn(dim, *size, generator=rng) * (2 / math.sqrt(dim))
+        self.register_buffer("directions", directions, persistent=False)
         self.register_buffer("phases", torch.rand(size, generator=rng) * 2 * math.pi, persistent=False)
 
     def forward(self, x: Maps, w: Codes) -> Maps:
