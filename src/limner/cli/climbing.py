@@ -84,7 +84,7 @@ def watched(climb: Iterator[Standing], steps: int, title: str = "climbing") -> I
     """The same standings, under a progress bar."""
     with progress(title) as tick:
         for standing in climb:
-            tick(standing.step / max(steps, 1), standing.looks * standing.values.numel())
+            tick(standing.step / max(steps, 1), standing.decoded)
             yield standing
 
 
