@@ -115,11 +115,11 @@ def climb(
     """Climb towards a goal from points (B, R, d), in the space z, w or pixels; yields `steps` + 1 standings at most.
 
     `label` is what the generator is told, one a target or one a row. `numbers` are the targets' own, which their
-    randomness depends on; without them they are counted. With `halving` starts that fall behind are given up; their best
-    stays in the standings, and `going` says which they are. With `precision` bf16 pictures are made in half precision
-    until the last fifth of the steps, in little more than half the time; an item then no longer comes out the same,
-    to the last digits, alone and in a batch. Raises UserError where the goal is not a number, or has no gradient to
-    climb.
+    randomness depends on; without them they are counted. With `halving` starts that fall behind are given up: their
+    best stays in the standings, and `going` says which they are. With `precision` bf16 pictures are made in half
+    precision until the last fifth of the steps, in little more than half the time; an item then no longer comes out
+    the same, to the last digits, alone and in a batch. Raises UserError where the goal is not a number, or has no
+    gradient to climb.
     """
     if not isinstance(scene, Space):
         scene = space(scene if isinstance(scene, Scene) else Scene({"generator": scene}), within, label)

@@ -29,7 +29,9 @@ class Halving:
         if self.rate < 2:
             raise UserError(f"Halving(rate={self.rate}): one start in so many goes on; give 2 or more")
         if self.first < 0 or self.least < 1:
-            raise UserError(f"Halving(first={self.first}, least={self.least}): first must be 0 or more, least 1 or more")
+            raise UserError(
+                f"Halving(first={self.first}, least={self.least}): first must be 0 or more, least 1 or more"
+            )
 
     def rounds(self, starts: int) -> dict[int, int]:
         """Step → how many of so many starts go on after it."""
