@@ -92,8 +92,11 @@ def test_adaptive_rules_are_their_recurrences(rule: AdaGrad | RMSprop | Adam) ->
 
 def test_lbfgs_is_superlinear() -> None:
     """With as many pairs as dimensions a quadratic is done in little more steps than it has dimensions."""
-    values = [s.best.item() for s in climb(scene(), Bowl(), torch.ones(1, 1, 8).double(), steps=30, optimizer=LBFGS(),
-              within="pixels", hold="free")]  # fmt: skip
+    seen = list(climb(scene(), Bowl(), torch.ones(1, 1, 8).double(), steps=45, optimizer=LBFGS(), within="pixels",
+                hold="free"))  # fmt: skip
+    # a step whose trial brought too little leaves the row where it is: only moves are counted
+    values = [s.values.item() for before, s in itertools.pairwise(seen) if not torch.equal(s.points, before.points)]
+    values = [seen[0].values.item(), *values][:31]
     assert values[-1] > -1e-13
     assert values[20] > -1e-6 and values[-1] / min(values[15], -1e-300) < 1e-4
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from limner.cli.show import progress, remark
-from limner.cli.values import DURATION
+from limner.cli.values import DURATION, Typed
 from limner.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from limner.core.optim import Optimizer
     from limner.explore.ascents import Ascent
     from limner.explore.climb import Standing, Stop
+    from limner.explore.halving import Halving
     from limner.explore.invert import Inversion
     from limner.likeness import Likeness
 
@@ -35,30 +36,61 @@ precision_flag = click.option(
 )
 
 
-def optimizer_flags(steps: int) -> Callable[[F], F]:
+def one_in(text: str) -> int | None:
+    """`2` → 2: one start in two goes on; `none` → None."""
+    if text == "none":
+        return None
+    if not text.isdigit() or int(text) < 2:
+        raise UserError(f"{text}: of so many starts one goes on; give 2 or more, or none")
+    return int(text)
+
+
+halving_flag = click.option(
+    "--halving",
+    type=Typed(one_in, "rate"),
+    default="2",
+    show_default=True,
+    metavar="N|none",
+    help="Of N starts the best one goes on, round after round; none climbs all to the end.",
+)
+
+
+def optimizer_flag(default: str) -> Callable[[F], F]:
+    """--optimizer."""
+    return click.option(
+        "--optimizer",
+        default=default,
+        show_default=True,
+        metavar="NAME",
+        help='SGD, "SGD(1.0, momentum=0.9)", AdaGrad, RMSprop, Adam, LBFGS, CMAES, Langevin.',
+    )
+
+
+def optimizer_flags(steps: int, optimizer: str = "Adam", patience: int = 0) -> Callable[[F], F]:
     """--steps, --optimizer, --rate, and when to stop before the last step."""
 
     def decorate(verb: F) -> F:
-        for option in reversed(_options(steps)):
+        for option in reversed(_options(steps, optimizer, patience)):
             verb = option(verb)
         return verb
 
     return decorate
 
 
-def _options(steps: int) -> list[Callable[[Any], Any]]:
+def _options(steps: int, optimizer: str, patience: int) -> list[Callable[[Any], Any]]:
     return [
         click.option("--steps", type=click.IntRange(0), default=steps, show_default=True, help="Most steps."),
-        click.option(
-            "--optimizer",
-            default="Adam",
-            show_default=True,
-            metavar="NAME",
-            help='SGD, "SGD(1.0, momentum=0.9)", AdaGrad, RMSprop, Adam, LBFGS, CMAES, Langevin.',
-        ),
+        optimizer_flag(optimizer),
         click.option("--rate", type=float, metavar="X", help="Learning rate, falling to a tenth."),
         click.option("--until", type=float, metavar="VALUE", help="Stop a climb whose value is so high."),
-        click.option("--patience", type=click.IntRange(0), default=0, metavar="N", help="Stop after N vain steps."),
+        click.option(
+            "--patience",
+            type=click.IntRange(0),
+            default=patience,
+            show_default=True,
+            metavar="N",
+            help="Stop after N steps without a gain of a thousandth; 0 for all steps.",
+        ),
         precision_flag,
         click.option("--for", "span", type=DURATION, metavar="TIME", help="Stop after so long, 30s or 5m."),
     ]
@@ -73,6 +105,13 @@ def rule_of(optimizer: str, rate: float | None) -> Optimizer | Ascent:
     return ascent(optimizer, rate)
 
 
+def halving_of(rate: int | None, least: int = 1) -> Halving | None:
+    """What --halving means."""
+    from limner.explore.halving import Halving
+
+    return None if rate is None else Halving(rate, least=least)
+
+
 def stop_of(until: float | None, patience: int, span: float | None) -> Stop:
     """What --until, --patience and --for mean."""
     from limner.explore.climb import Stop
@@ -84,7 +123,7 @@ def watched(climb: Iterator[Standing], steps: int, title: str = "climbing") -> I
     """The same standings, under a progress bar."""
     with progress(title) as tick:
         for standing in climb:
-            tick(standing.step / max(steps, 1), standing.looks * standing.values.numel())
+            tick(standing.step / max(steps, 1), standing.decoded)
             yield standing
 
 

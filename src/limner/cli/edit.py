@@ -65,7 +65,7 @@ STRIP_SIDE, FILM_SIDE = 1024, 256
 @click.option("--label", metavar="NAME", help="What IMAGES show, for a generator that takes labels.")
 @click.option("--space", "where", metavar="z|w", help="Default: that of the directions; w where there are styles.")
 @click.option("--starts", type=click.IntRange(1), default=4, show_default=True, metavar="N", help="Climbs a picture.")
-@click.option("--steps", type=click.IntRange(1), default=300, show_default=True, metavar="N", help="Of a climb.")
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="Most of a climb.")
 @click.option("--goal", metavar="GOAL", help='What else is wanted of a code: "0.001*Prior()", to be easier to edit.')
 @fit_flag
 @with_flag

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from limner.cli.climbing import inverted, optimizer_flags, rule_of, stop_of
+from limner.cli.climbing import halving_flag, halving_of, inverted, optimizer_flags, rule_of, stop_of
 from limner.cli.climbing import tuned as tuned_to
 from limner.cli.fitting import fit_flag, pieces_of, say_cropped, saying, shown, usual_split, write_joined
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
@@ -56,7 +56,8 @@ SHOWN = 64
 @click.option("--distance", default="Squared", show_default=True, metavar="NAME", help="One of limner list Distance.")
 @click.option("--goal", metavar="GOAL", help='What else is wanted: "0.001*Prior()" for likely codes.')
 @click.option("--controls", type=click.IntRange(0), default=16, show_default=True, help="Own pictures, to measure by.")
-@optimizer_flags(300)
+@halving_flag
+@optimizer_flags(100, "LBFGS", patience=10)
 @click.option("--tune", type=click.IntRange(0), default=0, metavar="N", help="Then tune the weights: N steps.")
 @fit_flag
 @with_flag
@@ -65,7 +66,7 @@ SHOWN = 64
 @json_flag
 def invert(
     model: str, pictures: str, out: str, count: int, split: str | None, starts: int, how: Any, where: str,
-    distance: str, goal: str | None, controls: int, steps: int, optimizer: str, rate: float | None,
+    distance: str, goal: str | None, controls: int, halving: int | None, steps: int, optimizer: str, rate: float | None,
     until: float | None, patience: int, span: float | None, precision: Precision, tune: int, fit: Fit,
     files: tuple[str, ...], seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
@@ -96,7 +97,7 @@ def invert(
     answer, whole = inverted(
         likeness, x, lambda wanted: Match(wanted, distance=apart), steps,
         each=starts, optimizer=rule_of(optimizer, rate), how=how, where=where, label=label, controls=controls,
-        stop=stop_of(until, patience, span), extra=also, seed=seed,
+        stop=stop_of(until, patience, span), halving=halving_of(halving, least=2), extra=also, seed=seed,
         precision=precision,
     )  # fmt: skip
     n = len(answer.codes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from limner.cli.climbing import precision_flag
+from limner.cli.climbing import halving_flag, halving_of, optimizer_flag, precision_flag
 from limner.cli.flags import device_flag, examples, json_flag, load_files, pick_device, seed_flag, with_flag
 from limner.cli.show import check_places, emit, line, progress, remark, table, writing
 from limner.core.errors import UserError
@@ -57,8 +57,12 @@ MOST_PIECES = 100_000
     show_default=True,
     help="Of a generator's climbs: the likeliest end, or the mean of all, nearer on average and less sharp.",
 )
+@halving_flag
+@optimizer_flag("LBFGS")
 @precision_flag
-@click.option("--steps", type=click.IntRange(1), metavar="N", help="Of a climb (200) or of the untrained (1500).")
+@click.option(
+    "--steps", type=click.IntRange(1), metavar="N", help="Of a climb, at most (100), or of the untrained (1500)."
+)
 @click.option("--tile", type=click.IntRange(32), default=512, show_default=True, help="Large pictures are cut so.")
 @click.option(
     "--views",
@@ -92,6 +96,8 @@ def restore(
     samples: int,
     starts: int,
     estimate: Literal["likeliest", "mean"],
+    halving: int | None,
+    optimizer: str,
     precision: Precision,
     steps: int | None,
     tile: int,
@@ -124,6 +130,7 @@ def restore(
     from limner.restoring.cases import part
 
     effort: dict[str, Any] = {"samples": samples, "starts": starts, "estimate": estimate, "precision": precision}
+    effort |= {"halving": halving_of(halving), "optimizer": optimizer} | ({"stop": None} if halving is None else {})
     effort |= {} if steps is None else {"steps": steps}
     solver, operator = _solver(model, damage, tile, int(views), effort, pick_device(device))
     cut = None if fit is None else (_image(model, solver, fit), fit)

@@ -1,7 +1,8 @@
 """The climbing loop: gradient ascent on a goal, for B targets from R starts each, as rows of one batch.
 
 It yields where all rows stand after every step, so that progress bars, films and pages can watch, and keeps for each
-row the best point that was ever looked at, which is rarely the last. A target that is done is not computed any more.
+row the best point that was ever looked at, which is rarely the last. Rows of targets that are done, and starts that
+have fallen behind (`halving`), leave the batch: later steps cost less.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from limner.core.errors import UserError
 from limner.core.optim import Optimizer
 from limner.core.spec import Spec
 from limner.explore.ascents import Ascent, Place, Points, Walk, ascent, seeds
+from limner.explore.halving import Halving
 from limner.explore.spaces import Hold, Space, a_row_each, space
 from limner.goals.base import Goal, Scene, Sum, View, Weighted
 from limner.models.base import Generator, Labels
@@ -50,6 +52,7 @@ class Standing:
 
     step: steps done; 0 is the start
     looks: how often a batch was decoded
+    decoded: pictures in all these batches together
     seconds: since the start
     values: the goal at each row now
     points: where each row is now
@@ -57,12 +60,14 @@ class Standing:
     best: the highest value of each row so far
     codes: where that was
     done: which targets are
+    going: which rows have not been given up for better starts of their target
     within: the space that is climbed
     label: what the generator is told, one a row
     """
 
     step: int
     looks: int
+    decoded: int
     seconds: float
     values: Float[Tensor, "b r"]
     points: Float[Tensor, "b r d"]
@@ -70,13 +75,14 @@ class Standing:
     best: Float[Tensor, "b r"]
     codes: Float[Tensor, "b r d"]
     done: Bool[Tensor, " b"]
+    going: Bool[Tensor, "b r"]
     within: Space
     label: Labels | None
 
     @property
     def winner(self) -> Int[Tensor, " b"]:
-        """Which start is the best of each target."""
-        return self.best.argmax(1)
+        """Which start is the best of each target, of those that were not given up."""
+        return self.best.where(self.going, -torch.inf).argmax(1)
 
     @property
     def answer(self) -> Float[Tensor, "b d"]:
@@ -98,6 +104,7 @@ def climb(
     steps: int = 200,
     optimizer: str | Spec | Optimizer | Ascent = "Adam",
     stop: Stop | None = None,
+    halving: Halving | None = None,
     hold: Hold = "allowed",
     within: str = "z",
     label: Labels | None = None,
@@ -108,16 +115,18 @@ def climb(
     """Climb towards a goal from points (B, R, d), in the space z, w or pixels; yields `steps` + 1 standings at most.
 
     `label` is what the generator is told, one a target or one a row. `numbers` are the targets' own, which their
-    randomness depends on; without them they are counted. With `precision` bf16 pictures are made in half precision
-    until the last fifth of the steps, in little more than half the time; an item then no longer comes out the same,
-    to the last digits, alone and in a batch. Raises UserError where the goal is not a number, or has no gradient to
-    climb.
+    randomness depends on; without them they are counted. With `halving` starts that fall behind are given up: their
+    best stays in the standings, and `going` says which they are. With `precision` bf16 pictures are made in half
+    precision until the last fifth of the steps, in little more than half the time; an item then no longer comes out
+    the same, to the last digits, alone and in a batch. Raises UserError where the goal is not a number, or has no
+    gradient to climb.
     """
     if not isinstance(scene, Space):
         scene = space(scene if isinstance(scene, Scene) else Scene({"generator": scene}), within, label)
     stop = stop or Stop()
     counted = list(range(len(start))) if numbers is None else list(numbers)
     rule = ascent(optimizer)
+    rounds = halving.rounds(start.shape[1]) if halving else {}
     crowd = _Crowd(scene, goal, start, hold, label, precision)
     here = crowd.look(crowd.points, gradient=not rule.blind)
     if here.value.isnan().all():
@@ -134,6 +143,7 @@ def climb(
         yield crowd.standing(step)
         if done:
             return
+        crowd.give_up(rounds.get(step))
         here = crowd.leave(here, walk)
 
 
@@ -147,13 +157,15 @@ class _Crowd:
         self.how: Hold = hold
         b, r, _ = start.shape
         self.told = a_row_each(label, b, r)
-        self.starts, self.looks, self.began = r, 0, time.monotonic()
+        self.starts, self.looks, self.decoded, self.began = r, 0, 0, time.monotonic()
+        self.kept = r
         self.items = torch.arange(b, device=start.device).repeat_interleave(r)
         self.rows = torch.arange(b * r, device=start.device)
         self.values = start.new_full((b * r,), -torch.inf)
         self.best = self.values
         self.points = self.codes = start.flatten(0, 1)
         self.done = torch.zeros(b, dtype=torch.bool, device=start.device)
+        self.going = torch.ones(b * r, dtype=torch.bool, device=start.device)
         self.x = start.new_zeros((b * r, within.image.channels, within.image.height, within.image.width))
 
     def sharpen(self) -> None:
@@ -171,7 +183,7 @@ class _Crowd:
         with torch.autocast(z.device.type, torch.bfloat16, enabled=self.half):
             x = self.within.decode(z, label)
         x = x.to(z.dtype) if self.half else x
-        return View(x, z, item, self.starts, self.within.latent, self.within.scene, label)
+        return View(x, z, item, self.kept, self.within.latent, self.within.scene, label)
 
     def look(self, z: Points, gradient: bool = True) -> Place:
         """One decoding of all rows that still climb: how good, which way is up; the best is remembered."""
@@ -181,7 +193,7 @@ class _Crowd:
         view = self.view(z)
         values = self.goal(view)
         slopes = self._slopes(values, z)
-        self.looks += 1
+        self.looks, self.decoded = self.looks + 1, self.decoded + len(z)
         z, values = z.detach(), values.detach().to(self.best)
         better = values > self.best[self.rows]
         self.best = self._with(self.best, torch.where(better, values, self.best[self.rows]))
@@ -206,9 +218,18 @@ class _Crowd:
         self.points = self._with(self.points, here.z)
         self.x = self._with(self.x, here.x)
 
+    def give_up(self, kept: int | None) -> None:
+        """Of each target's starts only so many go on: the best so far, the earlier of two that are as good."""
+        if kept is None or kept >= self.kept:
+            return
+        self.kept = kept
+        best = self.best.where(self.going, -torch.inf).unflatten(0, (-1, self.starts))
+        order = best.argsort(dim=1, descending=True, stable=True)
+        self.going = torch.zeros_like(best, dtype=torch.bool).scatter_(1, order[:, :kept], True).flatten()
+
     def leave(self, here: Place, walk: Walk) -> Place:
-        """Rows of targets that are done stop climbing."""
-        going = ~self.done[self.items[self.rows]]
+        """Rows of targets that are done, and rows that were given up, stop climbing."""
+        going = self.going[self.rows] & ~self.done[self.items[self.rows]]
         if going.all():
             return here
         kept = going.nonzero()[:, 0]
@@ -218,12 +239,13 @@ class _Crowd:
 
     def standing(self, step: int) -> Standing:
         """What is yielded."""
-        values, points, x, best, codes = (
-            t.unflatten(0, (-1, self.starts)) for t in (self.values, self.points, self.x, self.best, self.codes)
+        values, points, x, best, codes, going = (
+            t.unflatten(0, (-1, self.starts))
+            for t in (self.values, self.points, self.x, self.best, self.codes, self.going)
         )
-        seconds = time.monotonic() - self.began
+        seconds, done = time.monotonic() - self.began, self.done.clone()
         return Standing(
-            step, self.looks, seconds, values, points, x, best, codes, self.done.clone(), self.within, self.told
+            step, self.looks, self.decoded, seconds, values, points, x, best, codes, done, going, self.within, self.told
         )
 
 
@@ -242,9 +264,10 @@ class _Patience:
         self.bar = torch.where(rose, crowd.best, self.bar)
         self.since = torch.where(rose, 0.0, self.since + 1)
         if stop.patience and step:
-            crowd.done |= (self.since >= stop.patience).unflatten(0, (-1, crowd.starts)).all(1)
+            waited = (self.since >= stop.patience) | ~crowd.going
+            crowd.done |= waited.unflatten(0, (-1, crowd.starts)).all(1)
         if stop.target is not None:
-            crowd.done |= (crowd.best >= stop.target).unflatten(0, (-1, crowd.starts)).any(1)
+            crowd.done |= ((crowd.best >= stop.target) & crowd.going).unflatten(0, (-1, crowd.starts)).any(1)
         return bool(crowd.done.all()) or 0 < stop.seconds <= time.monotonic() - crowd.began
 
 

@@ -21,6 +21,7 @@ from limner.core.optim import Optimizer
 from limner.core.rng import generator as random_of
 from limner.explore.ascents import Ascent
 from limner.explore.climb import Precision, Standing, Stop, climb
+from limner.explore.halving import Halving
 from limner.explore.spaces import How, Space, space, starts
 from limner.goals.base import Goal, Scene
 from limner.models.base import Generator, Labels, Pictures
@@ -30,6 +31,9 @@ FOUND = 1e-3
 SETTLED, AGREE = 0.05, 1.5
 """A climb that still gained more than this share in its last tenth, or whose two best starts differ by more than this
 factor, did not reach the floor as far as can be seen."""
+TWO = Halving(least=2)
+"""Two starts climb to the end, so that it can be seen whether they agree."""
+SETTLE = Stop(patience=10)
 LOCAL = 0.1
 """Weight of pictures that tuning shall not change (Roich et al. 2021, eq. 5)."""
 
@@ -41,7 +45,7 @@ class Inversion:
     codes: the best point of each
     made: what the model makes of it
     error: of what is made
-    others: errors of all starts
+    others: errors of all starts that climbed to the end
     reached: whether the climb had settled and two starts agree, or the error is as good as none
     gap: errors at pictures that the model made itself: the optimisation's part
     """
@@ -49,7 +53,7 @@ class Inversion:
     codes: Float[Tensor, "b d"]
     made: Float[Tensor, "b c h w"]
     error: Float[Tensor, " b"]
-    others: Float[Tensor, "b r"]
+    others: Float[Tensor, "b kept"]
     reached: Bool[Tensor, " b"]
     gap: Float[Tensor, " k"]
 
@@ -77,13 +81,14 @@ def invert(
     goal_of: Any,
     *,
     each: int = 4,
-    steps: int = 300,
-    optimizer: str | Optimizer | Ascent = "Adam",
+    steps: int = 100,
+    optimizer: str | Optimizer | Ascent = "LBFGS",
+    halving: Halving | None = TWO,
     how: How | None = None,
     where: str = "z",
     label: Labels | None = None,
     controls: int = 16,
-    stop: Stop | None = None,
+    stop: Stop | None = SETTLE,
     extra: Goal | None = None,
     seed: int = 0,
     first: int = 0,
@@ -92,8 +97,8 @@ def invert(
     """Yields the standings of the climb, and last the Inversion.
 
     `goal_of` makes the goal from the pictures that are looked for, one a target; `extra` is added to it. Without `how`
-    climbs start from the encoder where there is one, else from the prior. `first` is the number of the first picture,
-    which its climb depends on.
+    climbs start from the encoder where there is one, else from the prior; `halving` gives up those that fall behind.
+    `first` is the number of the first picture, which its climb depends on.
     """
     within = space(scene, where, label)
     _check(x, within)
@@ -104,7 +109,7 @@ def invert(
     begin = starts(within, how, numbers, each, seed=seed, pictures=wanted, label=told)
     goal = goal_of(wanted) if extra is None else goal_of(wanted) + extra
     rule: dict[str, Any] = {"steps": steps, "optimizer": optimizer, "stop": stop, "label": told, "seed": seed}
-    rule |= {"precision": precision}
+    rule |= {"precision": precision, "halving": halving}
     standing, late = None, None
     for standing in climb(within, goal, begin, numbers=numbers, **rule):
         if standing.step <= 0.9 * steps:
@@ -136,13 +141,14 @@ def _planted(scene: Scene, count: int, label: Tensor | None, seed: int) -> tuple
 def _answer(standing: Standing, late: Tensor, wanted: Pictures, n: int) -> Inversion:
     made = standing.pictures()
     errors = (made - wanted[:, None]).square().flatten(2).mean(2)
-    error, best = errors.min(1)
+    error, best = errors.where(standing.going, torch.inf).min(1)
+    ended = errors[standing.going].view(len(errors), -1)
     targets = torch.arange(len(errors), device=best.device)
     gained = (standing.best - late)[targets, best] > SETTLED * standing.best[targets, best].abs()
-    second = errors.sort(1).values[:, min(1, errors.shape[1] - 1)]
+    second = ended.sort(1).values[:, min(1, ended.shape[1] - 1)]
     reached = (error < FOUND) | (~gained & (second <= AGREE * error))
     codes, x = standing.codes[targets, best], made[targets, best]
-    return Inversion(codes[:n], x[:n], error[:n], errors[:n], reached[:n], error[n:])
+    return Inversion(codes[:n], x[:n], error[:n], ended[:n], reached[:n], error[n:])
 
 
 def tune(

@@ -4,13 +4,15 @@ The goal is the log of the posterior, log p(z) - |A G(z) - y|² / 2s² (Bora et 
 prior is chosen). Further answers come from the same climb with noise added to y and to the middle of the prior
 (randomise, then optimise): for a linear generator and Gaussian noise they are samples of the posterior exactly
 (Bardsley et al. 2014), for others about; several starts are what finds them.
+
+Starts that fall behind are given up, and an answer that gains no more is done.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -20,7 +22,8 @@ from torch import Tensor
 from limner.core.errors import UserError
 from limner.core.latent import Gaussian
 from limner.core.rng import generator as random_of
-from limner.explore.climb import Precision, Standing, climb
+from limner.explore.climb import Precision, Standing, Stop, climb
+from limner.explore.halving import Halving
 from limner.explore.spaces import Space, space, starts
 from limner.goals.base import Goal, Scene, View
 from limner.operators.base import Operator
@@ -37,11 +40,15 @@ class ByClimbing:
     scene: the model
     samples: answers for each picture: the likeliest, then others
     starts: climbs for each answer, of which the best counts
-    steps: of each climb
+    steps: of each climb, at most
     fit: how far, at a pixel, the generator's best picture is expected to be off, in the [-1, 1] range
     optimizer: what climbs
     estimate: the likeliest of the starts' ends, or their mean, weighted by how likely they are, which is nearer on
         average where a measurement leaves much open, and less sharp
+    halving: which starts are given up for better ones; none to climb all to the end, as `estimate="mean"` always does
+    stop: when a climb ends before its last step
+    shared: steps that all answers to a picture climb together, before each goes on from those points that suit its own
+        noise; 0 for starts of their own, which finds more different answers
     precision: of the first four fifths of a climb; bf16 saves nearly half the time
     at_once: cases in one batch
     """
@@ -49,10 +56,13 @@ class ByClimbing:
     scene: Scene
     samples: int = 4
     starts: int = 8
-    steps: int = 200
+    steps: int = 100
     fit: float = 0.2
-    optimizer: str = "Adam"
+    optimizer: str = "LBFGS"
     estimate: Literal["likeliest", "mean"] = "likeliest"
+    halving: Halving | None = Halving()
+    stop: Stop | None = Stop(patience=8)
+    shared: int = 0
     precision: Precision = "fp32"
     at_once: int = 16
 
@@ -93,17 +103,31 @@ class ByClimbing:
         home = next(self.scene.generator.parameters())
         goal = posterior(cases, told, within, self.samples, self.fit, home)
         numbers = [case.number * self.samples + k for case in cases for k in range(self.samples)]
+        rule: dict[str, Any] = {"optimizer": self.optimizer, "precision": self.precision, "seed": cases[0].seed}
+        halving = self.halving if self.estimate == "likeliest" else None
         begin = starts(within, "prior", numbers, self.starts, seed=cases[0].seed)
-        how: dict[str, Any] = {"steps": self.steps, "optimizer": self.optimizer, "precision": self.precision}
-        views = climb(within, goal, begin, seed=cases[0].seed, numbers=numbers, **how)
+        if self.shared and self.samples > 1:
+            first = posterior(cases, told, within, 1, self.fit, home)
+            begin = self._together(within, first, begin[:: self.samples], numbers[:: self.samples], rule)
+            halving = halving and replace(halving, first=0)
         standing = None
-        for standing in views:
+        for standing in climb(
+            within, goal, begin, steps=self.steps, numbers=numbers, stop=self.stop, halving=halving, **rule
+        ):
             tick(standing.step / self.steps)
+        tick(1.0)
         assert standing is not None
         rows = torch.arange(len(numbers), device=standing.winner.device)
         x = self._estimated(within, standing)
         values = standing.best[rows, standing.winner].unflatten(0, (-1, self.samples))[:, 0]
         return values.cpu() + goal.normaliser[:: self.samples], x.unflatten(0, (-1, self.samples)).cpu()
+
+    def _together(
+        self, within: Space, goal: Goal, begin: Float[Tensor, "b r d"], numbers: list[int], rule: dict[str, Any]
+    ) -> Float[Tensor, "answers r d"]:
+        """Where each answer's starts are after the first steps, which are the same for all answers to a picture."""
+        *_, standing = climb(within, goal, begin, steps=self.shared, numbers=numbers, **rule)
+        return standing.codes.repeat_interleave(self.samples, 0)
 
     @torch.no_grad()
     def _estimated(self, within: Space, standing: Standing) -> Float[Tensor, "b c h w"]:
