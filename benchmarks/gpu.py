@@ -310,9 +310,10 @@ def score(job: Job, model: Any) -> dict[str, Any]:
 
     events = evaluate(draw, job.held_out, extractor=extractor, n=n, other=job.images, seed=job.seed, device=job.device)
     scored = next(event for event in events if isinstance(event, Scored))
-    return {"features": f"{extractor.name} {extractor.digest}", "n": scored.scores[0].n if scored.scores else n,
+    return {"features": f"{extractor.name} {extractor.digest}", "n": n,
             "scores": {s.label: {"value": s.value, "low": s.low, "high": s.high, "floor": s.floor}
-                       for s in scored.scores}}  # fmt: skip
+                       for s in scored.scores},
+            "withheld": {w.label: w.reason for w in scored.withheld}}  # fmt: skip
 
 
 def climbing(job: Job, seconds: float) -> dict[str, Any]:
@@ -435,8 +436,8 @@ def line(found: dict[str, Any]) -> str:
     if said := found.get("error") or found.get("skipped"):
         return f"{found['part']:24} {'FAILED: ' if 'error' in found else 'skipped: '}{said.splitlines()[0][:160]}"
     kept = {name: found[name] for name in WORDS if name in found}
-    frechet = {k: v["value"] for k, v in found.get("scores", {}).items() if "Fréchet" in k}
-    said = "  ".join(f"{WORDS.get(name, name)} {short(value)}" for name, value in (kept | frechet).items())
+    distances = {k: v["value"] for k, v in found.get("scores", {}).items() if "distance" in k}
+    said = "  ".join(f"{WORDS.get(name, name)} {short(value)}" for name, value in (kept | distances).items())
     return f"{found['part']:24} {said or 'holds'}  ({found['seconds']:.0f} s, {found['peak_mib']:.0f} MiB)"
 
 
