@@ -32,6 +32,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
+@pytest.mark.timeout(600)
 def test_everything_in_little_from_a_bare_checkout(tmp_path: Path) -> None:
     bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(SCRIPT), "--device", "cpu", "--tiny", "--out", "found"]
