@@ -9,6 +9,7 @@ replaced is what would refuse that name: autocast, fused optimizers, and generat
 
 from __future__ import annotations
 
+import functools
 import importlib
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from limner.core.pixels import Image
 from limner.core.spec import build
 from limner.data.batches import Batch
 from limner.data.pairs import Pair
+from limner.models import backbone
 from limner.objectives.base import Examples
 from limner.recipes.base import Facts, plan, recipes
 from limner.run import Run
@@ -32,7 +34,7 @@ from limner.train import State
 
 THERE = torch.device("lazy", 0)
 SIDE, CLASSES = 16, 5
-QUICK = ("cyclegan", "default", "infogan", "semisupervised", "sparse")
+QUICK = ("cyclegan", "default", "infogan", "photos", "semisupervised", "sparse")
 """Recipes whose steps once waited or copied, and the default; the others are tried by `make slow`."""
 UNTRIED = {"restorer": "its damage is drawn on the CPU, whose numbers are pretended too"}
 
@@ -87,6 +89,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train, "reseed", lambda *of: None)
     for module in (importlib.import_module(f"torch.optim.{name}") for name in ("adam", "sgd", "optimizer")):
         monkeypatch.setattr(module, "_device_dtype_check_for_fused", lambda *of, **more: None)
+    shapes = {name: weight.shape for name, weight in backbone._weights().items()}
+    monkeypatch.setattr(backbone, "_weights", lambda: {name: torch.empty(shape) for name, shape in shapes.items()})
+    monkeypatch.setattr(backbone, "_built", functools.cache(backbone._built.__wrapped__))
     for name in ("Adam", "AdamW", "SGD"):
         monkeypatch.setattr(torch.optim, name, _unfused(getattr(torch.optim, name)))
 
