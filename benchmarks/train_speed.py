@@ -12,6 +12,7 @@ The textbook loop is the usual script: DataLoader, float32, no channels-last, up
 their own, Adam without fusion, separate passes. Both compute the same functions from the same weights and play the
 same game once per player and step. Columns: images a second (median of three rounds, the two loops in turn),
 their ratio, peak memory of the process, and the share of the machine's measured peak of matrix products.
+`benchmarks/gpu.py` runs the same two loops on a GPU; there the textbook loop has its pictures in the GPU's memory.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def unfolded(layer: Up | Down | Grow | dcgan.Grow) -> nn.Sequential:
 
 def usual(player: str, critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """A player's loss in the non-saturating game."""
-    ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+    ones, zeros = torch.ones(len(real), device=real.device), torch.zeros(len(real), device=real.device)
     if player == "generator":
         return bce(critic(fake), ones)
     return bce(critic(real), ones) + bce(critic(fake), zeros)
@@ -189,38 +190,59 @@ def relativistic(player: str, critic: nn.Module, real: Tensor, fake: Tensor) -> 
 
 
 def textbook_loop(run: Run, nets: nn.ModuleDict, pixels: np.ndarray, loss: Callable[..., Tensor]) -> Iterator[int]:
-    """The usual script; yields the images of each step."""
+    """The usual script, where the networks are; yields the images of each step."""
     generator, critic = (textbook_twin(nets[role]) for role in ("generator", "critic"))
     for p in (*generator.parameters(), *critic.parameters()):
         p.requires_grad_(True)
     opt_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     opt_d = torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    for real in textbook_batches(run.batch, pixels, next(critic.parameters()).device):
+        opt_g.zero_grad()
+        fake = generator(torch.randn(len(real), generator.latent.dim, device=real.device))
+        loss("generator", critic, real, fake).backward()
+        opt_g.step()
+        opt_d.zero_grad()
+        loss("critic", critic, real, fake.detach()).backward()
+        opt_d.step()
+        yield len(real)
+
+
+def textbook_batches(batch: int, pixels: np.ndarray, device: torch.device) -> Iterator[Tensor]:
+    """Shuffled batches without end: from a DataLoader on a CPU, from the memory of a GPU.
+
+    One image at a time from a DataLoader would be all that is measured on a GPU.
+    """
+    if device.type == "cpu":
+        while True:
+            yield from DataLoader(Textbook(pixels), batch_size=batch, shuffle=True, drop_last=True)
+    whole = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).contiguous()
     while True:
-        for real in DataLoader(Textbook(pixels), batch_size=run.batch, shuffle=True, drop_last=True):
-            opt_g.zero_grad()
-            fake = generator(torch.randn(len(real), generator.latent.dim))
-            loss("generator", critic, real, fake).backward()
-            opt_g.step()
-            opt_d.zero_grad()
-            loss("critic", critic, real, fake.detach()).backward()
-            opt_d.step()
-            yield len(real)
+        for rows in torch.randperm(len(whole), device=device).split(batch):
+            if len(rows) == batch:
+                yield whole[rows].float().div(127.5).sub(1)
 
 
 def limner_loop(run: Run, state: State, pixels: np.ndarray) -> Iterator[int]:
-    """Limner's own; yields the images of each step."""
-    batches = Batches(of_arrays(pixels), run.batch, run.seed)
+    """Limner's own, where the state is; yields the images of each step."""
+    batches = Batches(of_arrays(pixels), run.batch, run.seed, state.device)
     for event in train(state, run, batches, until=Budget(seconds=1e9), looks=1):
         if isinstance(event, Progress):
             yield run.batch
 
 
-def images_a_second(loop: Iterator[int], seconds: float) -> float:
-    """How many images a loop goes through."""
+def images_a_second(loop: Iterator[int], seconds: float, device: torch.device | None = None) -> float:
+    """How many images a loop goes through; all that a GPU was given to do is done at both ends."""
+    _wait_for(device)
     start, done = time.perf_counter(), 0
-    while (spent := time.perf_counter() - start) < seconds:
+    while time.perf_counter() - start < seconds:
         done += next(loop)
-    return done / spent
+    _wait_for(device)
+    return done / (time.perf_counter() - start)
+
+
+def _wait_for(device: torch.device | None) -> None:
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class Operations(TorchDispatchMode):
@@ -257,17 +279,24 @@ def peak(dtype: torch.dtype) -> float:
     return best
 
 
-def case(family: str, size: int, batch: int) -> dict[str, float | str]:
-    """One row, measured in this process."""
+def contest(
+    family: str, size: int, batch: int, device: torch.device
+) -> tuple[Run, np.ndarray, Iterator[int], Iterator[int]]:
+    """What both loops train, and the loops: Limner's and the textbook's."""
     channels = 1 if size < 32 else 3
-    image = Image(channels, size, size)
     pixels = np.random.default_rng(0).integers(0, 256, (4096, size, size, channels), dtype=np.uint8)
     game = [] if family == "default" else ["objective=GAN(game=NonSaturating, penalties=[])"]
     assigned = [*game, f"batch={batch}", "augment=none"]
-    run = build(plan(RECIPES.get(family, family), Facts(image, len(pixels), 0, "cpu"), assigned), Run)
-    state = State(run, torch.device("cpu"))
-    ours = limner_loop(run, state, pixels)
+    facts = Facts(Image(channels, size, size), len(pixels), 0, device.type)
+    run = build(plan(RECIPES.get(family, family), facts, tuple(assigned)), Run)
+    state = State(run, device)
     theirs = textbook_loop(run, state.nets, pixels, usual if game else relativistic)
+    return run, pixels, limner_loop(run, state, pixels), theirs
+
+
+def case(family: str, size: int, batch: int) -> dict[str, float | str]:
+    """One row, measured in this process."""
+    run, pixels, ours, theirs = contest(family, size, batch, torch.device("cpu"))
     for loop in (ours, theirs):
         images_a_second(loop, 2.0)
     rounds = [(images_a_second(ours, ROUND), images_a_second(theirs, ROUND)) for _ in range(3)]

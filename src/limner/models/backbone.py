@@ -149,15 +149,23 @@ class Block:
 
 @dataclass(frozen=True)
 class Backbone:
-    """The frozen trunk on one device in one precision."""
+    """The frozen trunk on one device in one precision.
+
+    blocks: its layers
+    dtype: precision of its weights and maps
+    mean: of each colour of ImageNet, (3, 1, 1), on the device
+    std: the standard deviation of each, likewise
+    """
 
     blocks: tuple[Block, ...]
     dtype: torch.dtype
+    mean: Tensor
+    std: Tensor
 
     def __call__(self, x: Float[Tensor, "n c h w"], stages: int = 4) -> list[Maps]:
         """Pictures in [-1, 1], grey or RGB, both sides ≥ 32 → the first `stages` maps, `CHANNELS` wide, in `dtype`."""
-        mean, std = (torch.tensor(v, device=x.device)[:, None, None] for v in (MEAN, STD))
-        x = ((x.float() * 0.5 + 0.5 - mean) / std).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        x = (x.float() * 0.5 + 0.5 - self.mean) / self.std
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         maps: list[Maps] = []
         for k, block in enumerate(self.blocks):
             x = block(x)
@@ -217,7 +225,9 @@ def _built(device: torch.device, dtype: torch.dtype) -> Backbone:
             layers = (*widen, convolution(stride, wide), convolution(rectified=False))
             blocks.append(Block(layers, stride == 1 and a == b))
             a = b
-    return Backbone(tuple(blocks), dtype)
+    # made once: to make a tensor of numbers on a GPU is to wait for it
+    mean, std = (torch.tensor(colours, device=device)[:, None, None] for colours in (MEAN, STD))
+    return Backbone(tuple(blocks), dtype, mean, std)
 
 
 def _weights() -> dict[str, Tensor]:

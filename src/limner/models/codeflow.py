@@ -68,7 +68,8 @@ class CodeFlow(nn.Module):
     def velocity(self, x: Codes, t: float | Float[Tensor, " n"], label: Labels | None) -> Codes:
         """dx/dt of standardised codes at time t, 0 to 1."""
         with torch.autocast(x.device.type, enabled=False):
-            time = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))[:, None]
+            # filled, not copied from a number: a copy to a GPU waits for it, sixteen times a code
+            time = t[:, None].to(x) if isinstance(t, Tensor) else x.new_full((len(x), 1), t)
             waves = time * torch.arange(WAVES, device=x.device) * math.pi
             h = F.silu(self._dense(0, torch.cat([x, waves.cos(), waves.sin()], 1)) + self._told(label, len(x)))
             for k in range(1, self.depth):

@@ -50,7 +50,7 @@ class ConditionalGenerator(Generator):
 
     def forward(self, z: Float[Tensor, "n d"], label: Labels | None = None) -> Pictures:
         if self.by == "concatenation":
-            return self.inner(torch.cat([z, weights(label, len(z), self.classes).to(z)], 1))
+            return self.inner(torch.cat([z, weights(label, z, self.classes).to(z)], 1))
         if self.factors is not None:
             return self.inner(z * self.factors(label, len(z)))
         return self.inner(z, label if self.by == "inner" else None)
@@ -95,7 +95,7 @@ class ConditionalCritic(Critic):
     def _beside(self, x: Pictures, label: Labels | None) -> Float[Tensor, "n k h w"]:
         """The picture with what is told as further channels."""
         if self.by == "concatenation":
-            planes = weights(label, len(x), self.classes)[:, :, None, None].expand(-1, -1, *x.shape[2:])
+            planes = weights(label, x, self.classes)[:, :, None, None].expand(-1, -1, *x.shape[2:])
         elif self.plane is not None:
             planes = self.plane(label, len(x)).view(-1, 1, *x.shape[2:])
         else:
@@ -103,10 +103,10 @@ class ConditionalCritic(Critic):
         return torch.cat([x, planes.to(x)], 1)
 
 
-def weights(label: Labels | None, n: int, classes: int) -> Float[Tensor, "n k"]:
-    """What is told as k numbers: 1 for the class and 0 for the others, all 0 where it is not known."""
+def weights(label: Labels | None, of: Float[Tensor, "n ..."], classes: int) -> Float[Tensor, "n k"]:
+    """What is told of rows as k numbers: 1 for the class and 0 for the others, all 0 where it is not known."""
     if label is None:
-        return torch.zeros(n, classes)
+        return of.new_zeros(len(of), classes)
     if label.is_floating_point():
         return label.nan_to_num()
     return F.one_hot(label + 1, classes + 1)[:, 1:].float()

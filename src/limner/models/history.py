@@ -38,17 +38,19 @@ class History(Model):
         if not self.size:
             return fresh
         shown = parallel.gather(fresh.float())
-        levels, count = _to_levels(shown), int(self.count)
-        given = torch.rand(len(shown), 2, generator=at.rng, device=at.rng.device).tolist()
-        for row, (coin, place) in enumerate(given):
-            if count < self.size:
-                self.kept[count] = levels[row]
-                count += 1
-            elif coin < 0.5:
-                slot = int(place * self.size)
-                shown[row] = self.kept[slot].float() / 127.5 - 1
-                self.kept[slot] = levels[row]
-        self.count.fill_(count)
+        levels = _to_levels(shown)
+        coins, places = torch.rand(len(shown), 2, generator=at.rng, device=at.rng.device).unbind(1)
+        slots = (places * self.size).long().clamp_max(self.size - 1)
+        # Without asking what is in a tensor: a GPU would have to be waited for. One after another, because a row may
+        # be given what an earlier one of the same batch has left.
+        for row in range(len(shown)):
+            filling = self.count < self.size
+            exchanged = ~filling & (coins[row] < 0.5)
+            slot = torch.where(filling, self.count, slots[row])[None]
+            old = self.kept.index_select(0, slot)[0]
+            shown[row] = torch.where(exchanged, old.float() / 127.5 - 1, shown[row])
+            self.kept.index_copy_(0, slot, torch.where(filling | exchanged, levels[row], old)[None])
+            self.count += filling
         return shown[at.rows]
 
 

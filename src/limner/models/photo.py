@@ -212,6 +212,11 @@ class PhotoEncoder(Encoder):
         return torch.cat([m.float().flatten(1) for m in (*maps, F.adaptive_avg_pool2d(x.float(), COLOURS))], 1)
 
     def fit_axes(self, columns: Float[Tensor, "n k"], rng: torch.Generator) -> None:
+        """`_fit_axes` in single precision: what autocast makes of matrices on a GPU, bfloat16, cannot be decomposed."""
+        with torch.autocast(columns.device.type, enabled=False):
+            self._fit_axes(columns.float(), rng)
+
+    def _fit_axes(self, columns: Float[Tensor, "n k"], rng: torch.Generator) -> None:
         """Principal components of the columns of training pictures.
 
         Each kind of column counts alike, whatever its number. Axes are scaled by the square root of their standard

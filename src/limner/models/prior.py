@@ -41,6 +41,9 @@ class GridPrior(CodePrior):
     halvings: a block is 2^halvings pixels wide and high
     """
 
+    mask: Tensor
+    past: Tensor
+
     def __init__(self, image: Image, halvings: int = 3) -> None:
         super().__init__()
         self.image, self.halvings = image, halvings
@@ -52,16 +55,18 @@ class GridPrior(CodePrior):
         self.floor = nn.Parameter(torch.full((count,), 0.3))
         self.spread = nn.Parameter(_own(count))
         self.middle = nn.Parameter(torch.zeros(count, 1, 2, 3))
+        # buffers, so that no step of a training copies them to a GPU; no part of a model file
+        self.register_buffer("mask", self._mask(), persistent=False)
+        self.register_buffer("past", _past(), persistent=False)
 
     def bits(self, noisy: Float[Tensor, "n d"], whole: Float[Tensor, "n d"], step: Tensor | float) -> Tensor:
         q, y = (z.view(-1, self.grid.channels, self.grid.height, self.grid.width) for z in (whole, noisy))
         floor = self.floor.abs()[:, None, None] / torch.as_tensor(step, device=q.device).view(-1, 1, 1, 1)
-        wide = floor + _causal(q.abs(), self.spread.abs() * self.mask.to(q)).float()
-        middle = _causal(q, self.middle * _past().to(q), len(self.floor))
+        wide = floor + _causal(q.abs(), self.spread.abs() * self.mask.to(q.dtype)).float()
+        middle = _causal(q, self.middle * self.past.to(q.dtype), len(self.floor))
         return laplace_bits(y - straight(middle.float()), wide.clamp_min(2**tables.LOWEST)).flatten(1).sum(1)
 
-    @property
-    def mask(self) -> Float[Tensor, "c c 2 3"]:
+    def _mask(self) -> Float[Tensor, "c c 2 3"]:
         """1 where a number may look: rows above, what is left of it, and groups before its own."""
         mask = torch.ones(self.grid.channels, self.grid.channels, 2, 3)
         mask[:, :, 1, 1:] = 0
@@ -97,8 +102,8 @@ class GridPrior(CodePrior):
     def _fixed(self, step: Fraction) -> tuple[Whole, NDArray[np.float64], Whole]:
         """The weights in whole numbers, what must not be seen left out."""
         floor = np.rint(self.floor.abs().double().cpu().numpy() * FIXED).astype(np.int64)
-        spread = (self.spread.abs() * self.mask.to(self.spread)).double().cpu().numpy()
-        middle = (self.middle * _past().to(self.middle)).double().cpu().numpy()
+        spread = (self.spread.abs() * self.mask).double().cpu().numpy()
+        middle = (self.middle * self.past).double().cpu().numpy()
         return (
             floor * step.denominator // step.numerator,
             np.rint(spread.reshape(len(floor), -1) * FIXED),

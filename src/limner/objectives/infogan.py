@@ -61,7 +61,8 @@ class InfoGAN(GAN):
         fake = generator(z, batch.label)
         known = encoder(at.seen(fake), batch.label).each(z[:, : encoder.latent.dim])
         at.notes["information"] = known.detach().sum(1) + encoder.latent.entropy()
-        paid = known.clamp_max(self.enough) * self.factors(known, at)
+        columns = zip(known.clamp_max(self.enough).unbind(1), self.factors(known, at), strict=True)
+        paid = torch.stack([column * factor for column, factor in columns], 1)
         terms = self.deceive(nets, fake, batch, at) | {"unread": -paid.sum(1)}
         if weight := at(self.sorting):
             terms["unsorted"] = weight * self.disorder(encoder, batch, at)
@@ -77,10 +78,10 @@ class InfoGAN(GAN):
             terms = terms + unsorted(own, moved, at(self.even))
         return terms
 
-    def factors(self, known: Float[Tensor, "n parts"], at: Moment) -> Float[Tensor, " parts"]:
-        """λ for each part, now."""
+    def factors(self, known: Float[Tensor, "n parts"], at: Moment) -> list[float]:
+        """λ for each part, now; numbers, because a tensor of them would have to be copied to a GPU in every step."""
         given = self.weights + self.weights[-1:] * known.shape[1]
-        return torch.tensor([at(weight) for weight in given[: known.shape[1]]], device=known.device)
+        return [at(weight) for weight in given[: known.shape[1]]]
 
     def check(self, nets: Mapping[str, Model]) -> None:
         generator, encoder = nets["generator"], nets["encoder"]

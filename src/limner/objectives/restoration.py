@@ -46,7 +46,9 @@ class Restoration(Objective):
             raise UserError(f"crop={self.crop}: give a side in pixels, for example -o objective.crop=64, or 0 for all")
 
     def loss(self, turn: str, nets: nn.ModuleDict, batch: Examples, at: Moment) -> Terms:
-        seeds = torch.randint(2**62, (at.total,), generator=at.rng, device=at.rng.device)[at.rows]
+        # drawn where numbers can be read at once: what a GPU draws would have to be waited for
+        rng = torch.Generator().manual_seed(at.rng.initial_seed())
+        seeds = torch.randint(2**62, (at.total,), generator=rng)[at.rows]
         pair = self.pairs(batch.x, seeds.tolist())
         return {"distance": self.distance(translator_of(nets, "translator")(pair.x), pair.other)}
 
@@ -63,10 +65,11 @@ class Restoration(Objective):
         return Pair(seen, whole, matched=True)
 
     def _pair(self, x: Pictures, seed: int) -> tuple[Tensor, Tensor]:
-        rng = torch.Generator(x.device).manual_seed(seed)
+        rng = torch.Generator().manual_seed(seed)
         x = self._part(x, rng)
         damage = self.damage.drawn(rng)
-        return damage.guess(damage(x, rng), x), x
+        noise = rng if x.device.type == "cpu" else torch.Generator(x.device).manual_seed(seed)
+        return damage.guess(damage(x, noise), x), x
 
     def _part(self, x: Pictures, rng: torch.Generator) -> Float[Tensor, "n c _ _"]:
         """A square of the picture, turned."""

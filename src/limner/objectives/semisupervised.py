@@ -83,7 +83,8 @@ def unlabelled(batch: Examples) -> tuple[Float[Tensor, " n"], Float[Tensor, ""]]
     free = free.to(batch.x.dtype)
     share = free.mean()
     parallel.average([share])
-    return (free, share) if share > 0 else (free + 1, share + 1)
+    none = (share <= 0).to(share.dtype)  # not `if`: a GPU would have to be waited for
+    return free + none, share + none
 
 
 def known(label: Labels) -> Tensor:

@@ -72,11 +72,12 @@ class SparseAutoencoder(Objective):
         self, encoder: SparseEncoder, generator: SparseGenerator, h: Float[Tensor, "n m"], error: Pictures
     ) -> Float[Tensor, " n"]:
         """How badly the likeliest dead codes alone explain the error; 0 while none is dead."""
-        few = min(self.helpers, int(encoder.dead.sum()))
-        if not few:
+        dead = encoder.dead
+        if h.device.type == "cpu" and not dead.any():  # elsewhere the answer would have to be waited for
             return h.new_zeros(len(h))
-        code = keep(h.masked_fill(~encoder.dead, -torch.inf), few).relu()
-        return (generator.mix(code) - error.flatten(1)).float().square().mean(1)
+        # where fewer are dead than may help, the others are -inf and so 0 in the code
+        code = keep(h.masked_fill(~dead, -torch.inf), min(self.helpers, len(dead))).relu()
+        return dead.any() * (generator.mix(code) - error.flatten(1)).float().square().mean(1)
 
     def check(self, nets: Mapping[str, Model]) -> None:
         insist_on_one_latent("SparseAutoencoder", nets)

@@ -57,7 +57,7 @@ class Rest:
         rate = noise / steepest(operator, made[:1])
         reach = rate / (self.flat + self.edge * contrast(made))
         x = ahead = made
-        pace = torch.ones(len(made), 1, 1, 1)
+        pace = made.new_ones(len(made), 1, 1, 1)
         for _ in range(self.steps):
             slope = operator.adjoint(operator.measure(ahead) - y, ahead) / noise
             moved = ahead - rate * slope - made
