@@ -35,6 +35,7 @@ def main(source: str) -> None:
         bias = state[f"{norm}.bias"].double() - state[f"{norm}.running_mean"].double() * scale
         folded[f"{k}.bias"] = bias.half()
     save_file(folded, FILE, {"source": Path(source).name, "licence": "BSD-3-Clause, see NOTICE"})
+    FILE.chmod(0o644)  # safetensors makes files that only their owner can read
     print(f"{FILE}: {len(convolutions)} convolutions, {FILE.stat().st_size:,} bytes")
 
 

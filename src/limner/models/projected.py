@@ -37,7 +37,7 @@ class ProjectedCritic(Critic):
     classes: how many labels it is told, 0 for none
     width: channels of the first layer of each small critic, doubled in the next
     side: pixels of the shorter side at which the backbone sees a picture, at least 32
-    pixels: channels at half size of one more critic, of the pixels themselves; 0 for none
+    pixels: channels at half size of one more critic, of the pixels themselves, the first; 0 for none
     """
 
     backbone = NAME
@@ -53,7 +53,7 @@ class ProjectedCritic(Critic):
             Head(c, min(size), width, classes, scale) for c, size, scale in zip(MIXED, sides, self.scales, strict=True)
         )
         if pixels:
-            self.heads.append(LightCritic(image, classes, width=pixels))
+            self.heads.insert(0, LightCritic(image, classes, width=pixels))
 
     def judges(self) -> list[Head | Critic]:
         return cast("list[Head | Critic]", list(self.heads))
@@ -61,7 +61,7 @@ class ProjectedCritic(Critic):
     def views(self, x: Pictures) -> list[Tensor]:
         maps = self.mixing(backbone(x)(resized(x, self.side)))
         seen = [m.float() * scale for m, scale in zip(maps, self.scales, strict=True)]
-        return [*seen, x] if len(self.heads) > len(seen) else seen
+        return [x, *seen] if len(self.heads) > len(seen) else seen
 
     def forward(self, x: Pictures, label: Labels | None = None) -> Float[Tensor, " n"]:
         return torch.stack([judge(view, label) for judge, view in self._seen(x)]).mean(0)

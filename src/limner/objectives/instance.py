@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limner.core.errors import UserError
 from limner.core.moment import Moment
 from limner.core.schedule import Schedule
 from limner.core.spec import register
@@ -39,17 +40,25 @@ class InstanceGAN(GAN):
     adversarial: weight of the game for the generator
     features: weight of the difference in the judges' views, in standard deviations
     pixels: weight of the difference in coarse colours, and a quarter of it in pixels
-    coded: share of the fakes that are reconstructions
+    coded: share of the fakes that are reconstructions; the others are draws of the prior
+    scales: how many of the critic's judges reconstructions are compared by, from the last, which sees what is coarsest:
+        fine grain that a code does not determine would only be averaged away
     """
 
     adversarial: Schedule = 1.0
-    features: Schedule = 5.0
+    features: Schedule = 8.0
     pixels: Schedule = 10.0
-    coded: float = 0.5
-    scales: int = 4
+    coded: float = 1.0
+    scales: int = 2
     begins_small: ClassVar[bool] = False
     kinds: ClassVar[dict[str, type[Model]]] = {"generator": PhotoGenerator, "encoder": PhotoEncoder}
     fitted: ClassVar[tuple[str, ...]] = ("encoder",)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.coded <= 1:
+            raise UserError(f"InstanceGAN: coded is a share, from 0 to 1, not {self.coded:g}; leave it out for 1")
+        if self.scales < 1:
+            raise UserError(f"InstanceGAN: scales is a number of judges, 1 or more, not {self.scales}; leave it out for 2")
 
     def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The game for all fakes, and the differences of those that are reconstructions: the first of the batch."""
@@ -58,9 +67,11 @@ class InstanceGAN(GAN):
         x, n = batch.x, len(batch.x)
         coded = round(n * self.coded)
         with torch.no_grad():
-            told = None if batch.label is None else batch.label[coded:]
-            drawn = generator.mapping(at.codes(generator.latent)[coded:], told)
-            codes = torch.cat([encoder.code(x[:coded]), drawn])
+            codes = encoder.code(x[:coded])
+            if coded < n:
+                told = None if batch.label is None else batch.label[coded:]
+                drawn = generator.mapping(at.codes(generator.latent)[coded:], told)
+                codes = torch.cat([codes, drawn])
         fake = generator.synthesis(codes)
         before = at.rng.get_state()
         with torch.no_grad():
