@@ -199,6 +199,7 @@ def train(
                 state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
                 continue
             if pace.glance(state.seconds):
+                _settle(state, run, batches)
                 yield Glance(state.nimg)
             before = state.nimg
             values = state.tape.put(_step(state, run, batches, share))
@@ -243,12 +244,17 @@ class First:
 def _look(state: State, run: Run, batches: Source, share: float) -> Iterator[Event]:
     """Look, with batch norm's statistics of the averaged weights, and the others' averaged over all processes."""
     state.looked = state.nimg
+    _settle(state, run, batches)
+    parallel.average([b for nets in (state.nets, state.averaged) for b in nets.buffers() if b.is_floating_point()])
+    yield Look(state.nimg, share, state.seconds)
+
+
+def _settle(state: State, run: Run, batches: Source) -> None:
+    """Settle the averaged generator, if there is one, before it is drawn from."""
     net = state.averaged["generator"] if "generator" in state.nets else None
     if isinstance(net, Generator):
         with torch.autocast(state.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
             settle(net, batches, run.batch, generator(run.seed, state.nimg, "settle", state.device))
-    parallel.average([b for nets in (state.nets, state.averaged) for b in nets.buffers() if b.is_floating_point()])
-    yield Look(state.nimg, share, state.seconds)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from itertools import pairwise
 from typing import Any
@@ -13,10 +14,12 @@ from limner.core.errors import UserError
 from limner.core.events import Event, Finished, Glance, Look, Progress
 from limner.core.optim import Adam
 from limner.core.pace import Pace
+from limner.core.rng import generator
 from limner.core.schedule import Ramp
+from limner.models.light import LightGenerator
 from limner.monitor import monitor
 from limner.run import Player
-from limner.train import Budget, train
+from limner.train import Budget, settle, train
 
 
 @pytest.mark.usefixtures("free_looks")
@@ -173,3 +176,16 @@ def test_a_glance_lies_between_steps_and_changes_nothing(kit: Any, monkeypatch: 
     assert sum(isinstance(e, Glance) for e in events) == 10 and not any(isinstance(e, Glance) for e in without)
     kinds = [type(e).__name__ for e in events]
     assert all(kinds[k - 1] == "Preview" for k, kind in enumerate(kinds) if kind == "Glance")
+
+
+def test_a_glance_shows_a_settled_generator(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the statistics of its own samples, as at a look: computing them once more changes nothing."""
+    monkeypatch.setattr(Pace, "glance", lambda *_: True)
+    run = kit.tiny_run(generator=LightGenerator)
+    state, source = kit.state(run), kit.source(run)
+    events = train(state, run, source, until=Budget(images=80), looks=1)
+    at = next(event for event in events if isinstance(event, Glance) and event.nimg == 40)
+    shown = copy.deepcopy(state.averaged.state_dict())
+    settle(state.averaged["generator"], source, run.batch, generator(run.seed, at.nimg, "settle"))  # type: ignore[arg-type]
+    assert any("running_var" in name for name in shown)
+    assert all(torch.equal(before, state.averaged.state_dict()[name]) for name, before in shown.items())
