@@ -2,10 +2,11 @@
 
     python benchmarks/quality.py digits --for 90s
     python benchmarks/quality.py mnist fashion flowers --for 5m --recipe default textbook --seeds 0 1 2
+    python benchmarks/quality.py flowers --size 128 --for 60m
     python benchmarks/quality.py                     sums up what the table holds
 
-MNIST, Fashion-MNIST and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built in.
-Recipes take turns on the same machine for the same seconds; nothing else should run. Samples are scored against the
+MNIST, Fashion-MNIST, CIFAR-10 and the flowers are looked for in ../shared/data (or --shared FOLDER); `digits` is built
+in. Recipes take turns on the same machine for the same seconds; nothing else should run. Samples are scored against the
 test split (the training split where the test split has under 2,000 images) on in-domain features and, where there is
 a network that was trained elsewhere, on its features: a file of weights for digits, `photographs` for flowers. Rows
 are appended to benchmarks/quality.md with seed, machine and date.
@@ -14,13 +15,17 @@ are appended to benchmarks/quality.md with seed, machine and date.
 from __future__ import annotations
 
 import argparse
+import gzip
 import platform
 import tempfile
 import time
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
+import PIL.Image
 import torch
+from numpy.typing import NDArray
 
 from limner.cli.values import DURATION
 from limner.core.events import Finished
@@ -34,17 +39,34 @@ from limner.project import Project, Settings
 from limner.recipes.base import Facts, plan
 from limner.train import Budget
 
-SOURCES = {"mnist": "mnist", "fashion": "fashion-mnist", "flowers": "flowers/flowers128.zip"}
+SOURCES = {"mnist": "mnist", "fashion": "fashion-mnist", "flowers": "flowers/flowers128.zip", "cifar10": "cifar10"}
 SIZES = {"flowers": (64, 64)}
-ELSEWHERE = {"mnist": "weights/mnist-lenet5.safetensors", "flowers": "photographs"}
+ELSEWHERE = {"mnist": "weights/mnist-lenet5.safetensors", "flowers": "photographs", "cifar10": "photographs"}
 """A file in the folder of shared data, or a name of features."""
 HEAD = ("data", "size", "recipe", "for", "seed", "images", "Fréchet (in-domain)", "floor", "precision", "recall",
         "Fréchet (weights)", "floor (weights)", "machine", "date")  # fmt: skip
 
 
-def source_of(name: str, shared: Path) -> str:
+def source_of(name: str, shared: Path, scratch: Path) -> str:
     """What `limner train` would be given."""
+    if name == "cifar10":
+        return str(unpacked(shared / SOURCES[name], scratch))
     return name if name == "digits" else str(shared / SOURCES[name])
+
+
+def unpacked(folder: Path, scratch: Path) -> Path:
+    """CIFAR-10's mosaics of 100 × 100 pictures as one .npz file, with names of its classes."""
+    file = scratch / "cifar10.npz"
+    if file.exists():
+        return file
+    held: dict[str, NDArray[np.generic]] = {"names": np.array((folder / "classes.txt").read_text().split())}
+    for split, mosaics in (("train", sorted(folder.glob("train-*of5-*.webp"))), ("test", [folder / "test-10000.webp"])):
+        parts = [np.asarray(PIL.Image.open(m).convert("RGB")).reshape(100, 32, 100, 32, 3) for m in mosaics]
+        held[f"{split}_images"] = np.concatenate([p.transpose(0, 2, 1, 3, 4).reshape(-1, 32, 32, 3) for p in parts])
+        labels = gzip.decompress((folder / f"{split}-labels-idx1-ubyte.gz").read_bytes())
+        held[f"{split}_labels"] = np.frombuffer(labels, np.uint8)[8:]
+    np.savez(file, **held)
+    return file
 
 
 def trained(source: str, images: Images, held_out: Images, recipe: str, seconds: float, seed: int, out: Path) -> int:
@@ -71,11 +93,11 @@ def scores(out: Path, real: Images, other: Images, features: str, seed: int, n: 
     raise RuntimeError("evaluate ended without scores")
 
 
-def row(name: str, recipe: str, seconds: float, seed: int, shared: Path, out: Path) -> str:
+def row(name: str, size: int | None, recipe: str, seconds: float, seed: int, shared: Path, out: Path) -> str:
     """One line of the table."""
-    source = source_of(name, shared)
-    images = gather(source, size=SIZES.get(name))
-    held_out = gather(source, size=SIZES.get(name), split="test")
+    source, wanted = source_of(name, shared, out.parent), (size, size) if size else SIZES.get(name)
+    images = gather(source, size=wanted)
+    held_out = gather(source, size=wanted, split="test")
     seen = trained(source, images, held_out, recipe, seconds, seed, out)
     real, other = (held_out, images) if len(held_out) >= 2000 else (images, held_out)
     n = min(5000, len(real))
@@ -107,14 +129,15 @@ def summary(table: Path) -> str:
     for key in dict.fromkeys(map(alike, told)):
         rows = [row for row in told if alike(row) == key]
         images = mean(float(row["images"].replace(",", "")) for row in rows)
-        cells = [*key[:3], f"{len(rows)}", f"{images:,.0f}", *(span([row[name] for row in rows]) for name in shown)]
+        found = [span([row[name] for row in rows]) for name in shown]
+        cells = [" ".join(key[:2]), *key[2:4], f"{len(rows)}", f"{images:,.0f}", *found]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def alike(row: dict[str, str]) -> tuple[str, ...]:
     """What rows have in common that are summed up together; scores of other features do not compare."""
-    return row["data"], row["recipe"], row["for"], row["Fréchet (weights)"].partition(" ")[2]
+    return row["data"], row["size"], row["recipe"], row["for"], row["Fréchet (weights)"].partition(" ")[2]
 
 
 def span(cells: list[str]) -> str:
@@ -131,9 +154,11 @@ def span(cells: list[str]) -> str:
 def main() -> None:
     """Fill the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="*", metavar="DATA", help=f"of {', '.join(['digits', *SOURCES])}; none to sum up")
+    known = ", ".join(["digits", *SOURCES])
+    parser.add_argument("data", nargs="*", metavar="DATA", help=f"of {known}; none to sum up")
     parser.add_argument("--for", dest="seconds", type=lambda text: DURATION.convert(text, None, None), default=300.0)
     parser.add_argument("--recipe", nargs="+", default=["default"])
+    parser.add_argument("--size", type=int, help="side of the pictures; by default 64 for flowers, else their own")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[1] / "../shared/data")
     parser.add_argument("--keep", type=Path, help="folder for the runs; by default they are thrown away")
@@ -151,7 +176,7 @@ def main() -> None:
             for recipe in given.recipe:
                 with tempfile.TemporaryDirectory() as scratch:
                     out = (given.keep or Path(scratch)) / f"{name}-{recipe}-{seed}"
-                    line = row(name, recipe, given.seconds, seed, given.shared, out)
+                    line = row(name, given.size, recipe, given.seconds, seed, given.shared, out)
                 print(line, flush=True)
                 with given.table.open("a") as table:
                     table.write(line + "\n")

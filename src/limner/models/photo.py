@@ -61,8 +61,8 @@ class PhotoGenerator(Generator):
         self.grid = (channels[0], *grids[0])
         self.entry = nn.Linear(latent.dim, math.prod(self.grid), bias=False)
         self.norm = nn.BatchNorm2d(channels[0])
-        shapes = zip(channels, channels[1:], grids[1:], strict=False)
-        self.stages = nn.ModuleList(Stage(latent.dim, *shape, twice=k % 2 == 0) for k, shape in enumerate(shapes))
+        shapes = zip(channels, channels[1:], grids, grids[1:], strict=False)
+        self.stages = nn.ModuleList(Stage(latent.dim, *shape) for shape in shapes)
         self.gates = nn.ModuleDict(
             {str(k): Excitation(channels[k - EXCITED], channels[k]) for k in range(EXCITED, len(channels))}
         )
@@ -93,22 +93,30 @@ EXCITED = 3
 
 
 class Stage(nn.Module):
-    """Bilinear doubling, convolution, batch norm, leaky rectifier; where `twice`, the last three again."""
+    """Twice convolution, noise, batch norm, leaky rectifier: before a bilinear doubling, where it costs little, and after."""
 
-    def __init__(self, dim: int, into: int, out: int, size: Size, twice: bool) -> None:
+    def __init__(self, dim: int, into: int, out: int, coarse: Size, fine: Size) -> None:
         super().__init__()
-        self.size = size
-        sizes = [(into, out), (out, out)] if twice else [(into, out)]
-        self.convolutions = nn.ModuleList(Conv(*s, bias=False) for s in sizes)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(out) for _ in sizes)
-        self.grains = nn.ModuleList(Grain(dim, size) for _ in sizes)
+        self.size = fine
+        self.before = Layer(dim, into, out, coarse)
+        self.after = Layer(dim, out, out, fine)
 
     def forward(self, x: Maps, w: Codes) -> Maps:
-        """(n, into, h, w), codes (n, d) → (n, out, *size)."""
-        x = F.interpolate(x, size=self.size, mode="bilinear", align_corners=False)
-        for convolution, grain, norm in zip(self.convolutions, self.grains, self.norms, strict=True):
-            x = leak(norm(grain(convolution(x), w)))
-        return x
+        """(n, into, h, w), codes (n, d) → (n, out, *fine)."""
+        x = F.interpolate(self.before(x, w), size=self.size, mode="bilinear", align_corners=False)
+        return self.after(x, w)
+
+
+class Layer(nn.Module):
+    """Convolution, noise, batch norm, leaky rectifier."""
+
+    def __init__(self, dim: int, into: int, out: int, size: Size) -> None:
+        super().__init__()
+        self.convolution, self.grain, self.norm = Conv(into, out, bias=False), Grain(dim, size), nn.BatchNorm2d(out)
+
+    def forward(self, x: Maps, w: Codes) -> Maps:
+        """(n, into, h, w), codes (n, d) → (n, out, h, w)."""
+        return leak(self.norm(self.grain(self.convolution(x), w)))
 
 
 class Grain(nn.Module):
