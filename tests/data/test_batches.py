@@ -110,3 +110,17 @@ def test_cuda_gives_the_same_batches(part: float, monkeypatch: pytest.MonkeyPatc
         assert torch.allclose(ours.x, theirs.x.cpu(), atol=1e-6)
         assert theirs.label is not None and torch.equal(ours.label, theirs.label.cpu())
         assert theirs.x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_mirrored_batches_hold_the_same_images_half_of_them_turned() -> None:
+    images = of_arrays(np.random.default_rng(0).integers(0, 255, (64, 4, 6, 3), np.uint8))
+    plain, mirrored = (Batches(images, 16, 3, mirror=m) for m in (False, True))
+    turned = 0
+    for nimg in range(0, 640, 16):
+        a, b = plain.at(nimg).x, mirrored.at(nimg).x
+        same, other = ((x == b).flatten(1).all(1) for x in (a, a.flip(3)))
+        assert (same ^ other).all()
+        turned += int(other.sum())
+        assert torch.equal(mirrored.at(nimg).x, b), "a batch depends on seed and images alone"
+        assert torch.equal(torch.cat([mirrored.at(nimg, rows).x for rows in (slice(0, 8), slice(8, 16))]), b)
+    assert 250 < turned < 390

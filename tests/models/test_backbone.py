@@ -31,7 +31,7 @@ def by_autograd(x: Tensor) -> list[Tensor]:
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     x = convolved(((x + 1) / 2 - mean[:, None, None]) / std[:, None, None], 2, 1, True)
     maps, block = [], 0
-    for expansion, channels, repeats, stride in STAGES:
+    for expansion, _, repeats, stride in STAGES:
         for k in range(repeats):
             y = convolved(x, 1, 1, True) if expansion > 1 else x
             y = convolved(y, stride if k == 0 else 1, y.shape[1], True)

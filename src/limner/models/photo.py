@@ -93,7 +93,7 @@ EXCITED = 3
 
 
 class Stage(nn.Module):
-    """Twice convolution, noise, batch norm, leaky rectifier: before a bilinear doubling, where it costs little, and after."""
+    """A layer before a bilinear doubling, where it costs little, and one after it."""
 
     def __init__(self, dim: int, into: int, out: int, coarse: Size, fine: Size) -> None:
         super().__init__()

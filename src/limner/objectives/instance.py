@@ -58,7 +58,7 @@ class InstanceGAN(GAN):
         if not 0 <= self.coded <= 1:
             raise UserError(f"InstanceGAN: coded is a share, from 0 to 1, not {self.coded:g}; leave it out for 1")
         if self.scales < 1:
-            raise UserError(f"InstanceGAN: scales is a number of judges, 1 or more, not {self.scales}; leave it out for 2")
+            raise UserError(f"InstanceGAN: scales is a number of judges, 1 or more, not {self.scales}")
 
     def generator_terms(self, nets: nn.ModuleDict, batch: Examples, at: Moment) -> dict[str, Float[Tensor, " n"]]:
         """The game for all fakes, and the differences of those that are reconstructions: the first of the batch."""
