@@ -94,8 +94,7 @@ class Score:
     @property
     def looked_at(self) -> str:
         """`features in-domain 3f0c…`, or `pixels, as they are`."""
-        pixels = self.features == "pixels"
-        return f"pixels, {self.resize}" if pixels else f"features {self.features} {self.digest}"
+        return f"pixels, {self.resize}" if self.features == PIXELS else f"features {self.features} {self.digest}"
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,14 @@ def _table(scores: Sequence[Score], withheld: Sequence[Withheld]) -> str:
     feet = _feet(scores)
     most = max(map(len, feet.values()), default=0)
     lines += [name if len(found) == most else f"{name}: {'; '.join(found)}" for name, found in feet.items()]
-    return "\n".join([*lines, *(f"withheld: {w.label}: {w.reason}" for w in withheld)])
+    return "\n".join([*lines, *refused(withheld)])
+
+
+def refused(withheld: Sequence[Withheld]) -> list[str]:
+    """A line for each reason, with the scores that are withheld for it."""
+    reasons = dict.fromkeys(w.reason for w in withheld)
+    labels = [", ".join(dict.fromkeys(w.label for w in withheld if w.reason == reason)) for reason in reasons]
+    return [f"withheld: {label}: {reason}" for label, reason in zip(labels, reasons, strict=True)]
 
 
 def _feet(scores: Sequence[Score]) -> dict[str, list[str]]:

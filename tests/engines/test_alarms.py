@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from limner.alarms import RULES, ill, raised, worried
+from limner.alarms import RULES, VISIBLE, ill, raised, worried
 from limner.symptoms import label_skill, nearness, repetition
 
 History = list[dict[str, float]]
@@ -43,6 +43,7 @@ PLANTED: dict[str, tuple[dict[str, float], ...]] = {
     "over-fitting": ({"critic gap": 0.9} | score(0.03),) * 3,
     "by heart": ({"critic gap": 0.9}, {"critic gap": 0.8}),
     "memorising": ({"nearer": 0.9}, {"nearer": 0.8}),
+    **{name: ({name: limit + 0.5},) * 3 for name, (limit, *_) in VISIBLE.items()},
 }
 
 
@@ -84,10 +85,25 @@ def test_a_critic_whose_samples_look_realer_by_design_is_left_in_peace() -> None
 
 @pytest.mark.parametrize("change", [
     HALF, score(0.3), {"critic margin": -2.0} | score(0.03), {"nearer": 1.0}, {"critic gap": 3.0},
+    {"lattice": 40.0}, {"contrast": 9.0, "strength": 9.0},
 ], ids=str)  # fmt: skip
 def test_one_look_is_not_enough(change: dict[str, float]) -> None:
     assert not raised(ending(change))
     assert not raised([*ending(change), well(14)[13]]), "and one that is well again begins the count anew"
+
+
+def test_what_the_eye_sees_is_left_in_peace_in_the_first_third() -> None:
+    """Untrained networks paint lattices and twins, which training does away with."""
+    bad = dict.fromkeys(VISIBLE, 50.0)
+    early = [look | bad | {"share": 0.33 * k / 9} for k, look in enumerate(well(10))]
+    assert not any(raised(early[:k]) for k in range(1, 11))
+    late = [look | bad | {"share": 0.4 + 0.01 * k} for k, look in enumerate(well(3))]
+    assert set(raised(late)) == set(VISIBLE) and not ill(late)
+
+
+def test_contrast_is_said_with_its_direction() -> None:
+    for strength, word in ((0.4, "too flat"), (2.5, "too strong")):
+        assert word in raised(ending(*[{"contrast": 2.5, "strength": strength}] * 3))["contrast"]
 
 
 def test_no_progress_is_said_a_third_into_the_run() -> None:

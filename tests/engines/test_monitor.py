@@ -19,8 +19,9 @@ from limner.core.latent import Gaussian
 from limner.core.optim import Adam
 from limner.core.pace import Pace
 from limner.core.pixels import Image
+from limner.metrics.visible import FAULTS
 from limner.models.plain import PlainCritic, PlainEncoder, PlainGenerator
-from limner.monitor import Part, monitor
+from limner.monitor import Part, Watch, monitor
 from limner.objectives.autoencoder import Autoencoder
 from limner.objectives.gan import GAN
 from limner.objectives.vae import VAE
@@ -115,6 +116,26 @@ def test_pictures_come_before_anything_that_takes_long(kit: Any, monkeypatch: py
     events = monitor([Look(7, 0.1, 1.0)], state, kit.pictures(40), kit.pictures(40, seed=1), n=40)
     assert isinstance(next(events), Preview) and features == []
     assert isinstance(next(events), Scores) and features == [40, 40]
+
+
+def test_visible_faults_are_measured_where_pictures_are_large_enough(kit: Any) -> None:
+    """Scores stand beside the preview; real pictures in the place of samples have none of the faults."""
+    image = Image(1, 16, 16)
+    nets = {"generator": PlainGenerator(image, Gaussian(8), width=32), "critic": PlainCritic(image, width=32)}
+    players = {turn: Player(Adam(2e-3, beta1=0.0, beta2=0.99)) for turn in ("generator", "critic")}
+    state = kit.state(Run(objective=GAN(), nets=nets, players=players, batch=32, average=2000.0))
+    real = [kit.pictures(300, side=16, seed=seed) for seed in (0, 1)]
+    events = list(monitor(looks(), state, *real, n=256))
+    previews = [event for event in events if isinstance(event, Preview)]
+    assert all(list(event.faults) == list(FAULTS) for event in previews)
+    assert state.history[-1].keys() >= {*FAULTS, "strength"} and previews[0].faults["lattice"] > 2
+    scores = [event for event in events if isinstance(event, Scores)]
+    assert all(event.values.items() >= previews[0].faults.items() for event in scores)
+    watch = Watch(state, *real, 256, 0, True)
+    good = watch._faults(torch.from_numpy(kit.pictures(300, side=16, seed=7).pixels).permute(0, 3, 1, 2) / 127.5 - 1)
+    assert all(good[name] < 1.3 for name in FAULTS)
+    small, _ = trained(kit, 1)
+    assert not small.history[-1].keys() & FAULTS.keys(), "8×8 pictures are too small"
 
 
 def test_watching_changes_nothing(kit: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from limner.core.caption import captioned
 from limner.core.errors import UserError
 from limner.core.pixels import enlarge, grid, save_png
 from limner.report.history import History
@@ -78,7 +79,9 @@ def test_only_what_differs() -> None:
 @pytest.mark.parametrize(("h", "w", "c", "n", "k"), [(28, 28, 1, 64, 2), (8, 8, 3, 16, 6), (5, 9, 1, 8, 1)])
 def test_a_preview_is_taken_apart_again(h: int, w: int, c: int, n: int, k: int) -> None:
     made = np.random.default_rng(0).integers(0, 255, (n, h, w, c), dtype=np.uint8)
-    assert np.array_equal(untiled(enlarge(grid(made, 8), k), h, w), made)
+    sheet = enlarge(grid(made, 8), k)
+    assert np.array_equal(untiled(sheet, h, w), made)
+    assert np.array_equal(untiled(captioned(sheet, ["12,000 images", "lattice 1.1", "burnt 1.3 (!)"]), h, w), made)
     other = np.zeros((30, 31, c), np.uint8)
     assert np.array_equal(untiled(other, h, w), other[None])
 

@@ -208,6 +208,7 @@ def _through(
 
 def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, as_json: bool) -> None:
     """The scores: a line of JSON for each model, a table of one, or a table of all side by side."""
+    from limner.evaluate import refused
     from limner.evaluate import table as text
     from limner.report.standing import standing_of
 
@@ -223,8 +224,7 @@ def _print(found: Found, data: str, notes: tuple[str, ...], report: str | None, 
         line(text(found[0][1].scores, found[0][1].withheld))
     else:
         _side_by_side([(subject.name, scored.scores) for subject, scored in found])
-        refused = [w for _, scored in found for w in scored.withheld]
-        for said in dict.fromkeys(f"withheld: {w.label} ({w.features}): {w.reason}" for w in refused):
+        for said in refused([w for _, scored in found for w in scored.withheld]):
             line(said)
     for name, standing in stands.items():
         for words in standing.words if standing else ():

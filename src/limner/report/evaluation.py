@@ -25,7 +25,7 @@ from limner.report.settings import differences, flat, settings, written
 from limner.report.subjects import Subject
 from limner.report.suspects import Search, Share, Suspects
 from limner.report.training import curves, settings_table
-from limner.report.words import best, verdict
+from limner.report.words import best, faults, verdict
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +107,7 @@ def _in_short(found: Evaluation) -> Markup:
             copies = judged.suspects[1].copies
             near = "More samples lie close to training pictures than chance allows: see below."
             parts.append(near if copies else "No sign of copying.")
+        parts += [seen] if (seen := faults(judged.scores)) else []
         said.append(tag("li", tag("b", judged.subject.name, ": ") if several else None, " ".join(parts)))
     if several:
         winners = [best(row) for row in aligned(found.named)]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from limner.core.spec import catalog
 from limner.evaluate import Score
 from limner.metrics.base import Metric
+from limner.metrics.visible import ALIKE, FAULTS
 from limner.report.charts import short
 
 MEANING = {
@@ -20,6 +21,11 @@ MEANING = {
     "Density": "Do the pictures look real, without being fooled by outliers? About 1 for equal distributions; it may "
     "be more.",
     "Coverage": "Is everything reached? The share of real pictures that have a generated one in their neighbourhood.",
+    "Lattice": "Does a fine grid lie over all pictures, as strided convolutions leave it? 1 is as in real pictures.",
+    "Tiling": "Do pictures repeat the same motif every 8 or 16 pixels? 1 is as in real pictures.",
+    "Burnt": "Are whites or blacks burnt out? 1 is as in real pictures, less is no fault.",
+    "Contrast": "Are pictures too flat or too strong? 1 is the contrast of real pictures; more is off, either way.",
+    "NearTwins": "Are samples nearly the same as others? 1 is as among real pictures, less is no fault.",
 }
 """For the scores that everyone meets first; the others say it with the first line of their documentation."""
 
@@ -60,6 +66,15 @@ def verdict(score: Score) -> str:
     if score.better == "lower" and score.floor > 0 and score.value >= 1.5 * score.floor:
         return f"{value}, which is {score.value / score.floor:.2g} times the {floor} of real pictures"
     return f"{value}, where real pictures have {floor}"
+
+
+def faults(scores: Sequence[Score]) -> str:
+    """What the eye would see at once: the faults that are beyond real pictures, in a sentence; nothing if unknown."""
+    known = [s for s in scores if s.label in FAULTS and finite(s.value)]
+    worse = [f"{s.label} {short(s.value)} ({s.verdict})" for s in known if s.value > ALIKE and s.low > 1]
+    if worse:
+        return f"To the eye: {'; '.join(worse)}; 1 is as in real pictures."
+    return "To the eye no lattice, tiles, burnt tones, wrong contrast or near-twins beyond real pictures." * bool(known)
 
 
 def best(scores: Sequence[Score | None]) -> int | None:
