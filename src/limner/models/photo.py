@@ -19,7 +19,7 @@ from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.posterior import Posterior
 from limner.core.spec import register
-from limner.models.backbone import CHANNELS, SHRINKS, backbone, resized, size_at
+from limner.models.backbone import CHANNELS, NAME, SHRINKS, backbone, resized, size_at
 from limner.models.base import Encoder, Generator, Labels, Pictures
 from limner.models.codeflow import CodeFlow
 from limner.models.layers import Conv, Maps, Size, leak, pyramid, widths
@@ -185,6 +185,7 @@ class PhotoEncoder(Encoder):
     classes: how many labels it is told, 0 for none
     """
 
+    backbone = NAME
     mean: Tensor
     scale: Tensor
     axes: Tensor
@@ -220,24 +221,21 @@ class PhotoEncoder(Encoder):
         return torch.cat([m.float().flatten(1) for m in (*maps, F.adaptive_avg_pool2d(x.float(), COLOURS))], 1)
 
     def fit_axes(self, columns: Float[Tensor, "n k"], rng: torch.Generator) -> None:
-        """`_fit_axes` in single precision: what autocast makes of matrices on a GPU, bfloat16, cannot be decomposed."""
-        with torch.autocast(columns.device.type, enabled=False):
-            self._fit_axes(columns.float(), rng)
-
-    def _fit_axes(self, columns: Float[Tensor, "n k"], rng: torch.Generator) -> None:
         """Principal components of the columns of training pictures.
 
         Each kind of column counts alike, whatever its number. Axes are scaled by the square root of their standard
-        deviation: half way to white, so that details count, and noise does not.
+        deviation: half way to white, so that details count, and noise does not. In single precision: what autocast
+        makes of matrices on a GPU, bfloat16, cannot be decomposed.
         """
+        columns = columns.float()
         weight = torch.cat([torch.full((k,), k**-0.5) for k in self.kinds]).to(columns)
         self.mean.copy_(columns.mean(0))
         self.scale.copy_(weight / (columns.std(0) + SPREAD))
         x = (columns - self.mean) * self.scale
-        with torch.random.fork_rng(devices=[]):
+        with torch.autocast(x.device.type, enabled=False), torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**31, (), generator=rng, device=rng.device)))
             _, sizes, axes = torch.svd_lowrank(x, q=min(self.latent.dim + 32, *x.shape), niter=3)
-        kept = min(self.latent.dim, len(sizes))
-        self.axes.zero_()
-        self.axes[:, :kept] = axes[:, :kept] * sizes[:kept].clamp_min(1e-6) ** -0.5
-        self.axes /= (x @ self.axes).square().mean().sqrt().clamp_min(1e-6)
+            kept = min(self.latent.dim, len(sizes))
+            self.axes.zero_()
+            self.axes[:, :kept] = axes[:, :kept] * sizes[:kept].clamp_min(1e-6) ** -0.5
+            self.axes /= (x @ self.axes).square().mean().sqrt().clamp_min(1e-6)
