@@ -150,6 +150,10 @@ def evaluate(
     chosen = tuple(build(m, Metric) for m in metrics)
     if min(n, len(data)) < 16:
         raise UserError(f"{data.source}: scores need 16 images of each kind, not {min(n, len(data))}; use more (-n)")
+    biased = extractor.biased(trained_with)
+    if biased and all(metric.of_features for metric in chosen):
+        yield Scored(0, (), (), tuple(_withheld(metric, biased, extractor) for metric in chosen))
+        return
     plan = _plan(data, other, n, seed)
     wanted = {want for metric in chosen for want in metric.wants}
     look = _Look(extractor, device, batch, wanted, plan, train)
@@ -170,9 +174,8 @@ def evaluate(
     scores: list[Score] = []
     withheld: list[Withheld] = []
     for done, metric in enumerate(chosen):
-        biased = extractor.biased(trained_with) if metric.of_features else ""
-        if why := biased or _missing(metric, sets) or metric.lacks(sets):
-            withheld.append(Withheld(type(metric).__name__, metric.label, why, extractor.name))
+        if why := (biased if metric.of_features else "") or _missing(metric, sets) or metric.lacks(sets):
+            withheld.append(_withheld(metric, why, extractor))
         else:
             scores.append(_score(metric, metric.score(sets), extractor))
         yield Progress(plan.n, 0.5 + 0.5 * (done + 1) / len(chosen), look.seconds)
@@ -344,6 +347,10 @@ def _missing(metric: Metric, sets: Sets) -> str:
         "rebuilt": sets.rebuilt is not None,
     }
     return next((MISSING[want] for want in metric.wants if not there.get(want, True)), "")
+
+
+def _withheld(metric: Metric, why: str, extractor: Extractor) -> Withheld:
+    return Withheld(type(metric).__name__, metric.label, why, extractor.name)
 
 
 def _score(metric: Metric, found: Reading, extractor: Extractor) -> Score:

@@ -9,9 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from limner.core.pixels import Image
 from limner.core.pretrained import Pretrained, recorded, used_by, written
 from limner.evaluate import Scored, evaluate, table
 from limner.metrics.base import Extractor
+from limner.metrics.mobilenet import MobileNetV2
+from limner.metrics.photographs import Photographs
+from limner.models.backbone import NAME, digest
+from limner.models.photo import PhotoEncoder
+from limner.models.projected import ProjectedCritic
 
 from .conftest import images
 
@@ -32,6 +38,13 @@ def test_networks_name_their_backbones() -> None:
     assert used_by([plain, critic, nn.Sequential(critic)]) == (TRUNK,)
     assert used_by([nn.Sequential(Critic("vgg"))]) == (Pretrained("vgg"),)
     assert used_by([Critic(None)]) == ()
+
+
+def test_the_networks_of_photographs_name_theirs() -> None:
+    """The features of MobileNetV2 from a file of torchvision's go by the same name."""
+    image = Image(3, 32, 32)
+    assert used_by([ProjectedCritic(image)]) == used_by([PhotoEncoder(image)]) == (Pretrained(NAME, digest()),)
+    assert MobileNetV2.name == NAME != Photographs().backbone
 
 
 @pytest.mark.parametrize("several", [(), (TRUNK,), (TRUNK, Pretrained("vgg"))])

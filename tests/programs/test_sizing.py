@@ -98,8 +98,8 @@ def test_where_there_is_nothing_to_choose_nothing_is_tried(
 def test_check_tells_minutes_for_each_size(limner: Limner, photographs: Path, machine: dict[int, float]) -> None:
     said = limner("check", photographs, "--device", "cpu")
     rows = {words[0]: words[1:] for text in said.out.splitlines() if (words := text.split())}
-    assert rows["32×32"] == ["1k", "30,000", "40", "s"]
-    assert rows["64×64"] == ["100", "60,000", "12", "min"]
+    assert rows["32×32"] == ["1k", "20,000", "30", "s"]
+    assert rows["64×64"] == ["100", "30,000", "6", "min"]
     needed = f"{images_needed(facts_at((80, 100), survey(str(photographs)), None, 'cpu', 0).image):,}"
     assert rows["80×100"][:2] == ["10", needed]
     assert "in its 10 min" in said.out and rows["make"] == ["32×32", "colour", "pictures"]

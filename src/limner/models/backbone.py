@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from limner.core.errors import UserError
+from limner.core.pretrained import Pretrained
 from limner.models.layers import Maps
 
 FILE = Path(__file__).with_name("mobilenet_v2.safetensors")
@@ -205,6 +206,11 @@ def resized(x: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n rgb h2 w
 def digest() -> str:
     """SHA-256 of the weights, in hexadecimal."""
     return hashlib.sha256(_read()).hexdigest()
+
+
+def used() -> Pretrained:
+    """What the file of a model that was trained through the trunk records, so that it does not judge that model."""
+    return Pretrained(NAME, digest())
 
 
 @functools.cache

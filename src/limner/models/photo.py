@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from limner.core.latent import Gaussian, Latent
 from limner.core.pixels import Image
 from limner.core.posterior import Posterior
+from limner.core.pretrained import Pretrained
 from limner.core.spec import register
-from limner.models.backbone import CHANNELS, NAME, SHRINKS, backbone, resized, size_at
+from limner.models.backbone import CHANNELS, SHRINKS, backbone, resized, size_at, used
 from limner.models.base import Encoder, Generator, Labels, Pictures
 from limner.models.codeflow import CodeFlow
 from limner.models.layers import Conv, Maps, Size, leak, pyramid, widths
@@ -185,7 +186,6 @@ class PhotoEncoder(Encoder):
     classes: how many labels it is told, 0 for none
     """
 
-    backbone = NAME
     mean: Tensor
     scale: Tensor
     axes: Tensor
@@ -201,6 +201,11 @@ class PhotoEncoder(Encoder):
         self.register_buffer("mean", torch.zeros(columns))
         self.register_buffer("scale", torch.ones(columns))
         self.register_buffer("axes", torch.randn(columns, latent.dim) / math.sqrt(columns))
+
+    @property
+    def backbone(self) -> Pretrained:
+        """What it looks through, which must not judge what is made of its codes."""
+        return used()
 
     def forward(self, x: Pictures, label: Labels | None = None) -> Posterior:
         """A point: the variance is nearly nothing."""

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limner.core.pixels import Image
+from limner.core.pretrained import Pretrained
 from limner.core.spec import register
-from limner.models.backbone import CHANNELS, NAME, SHRINKS, SMALLEST, backbone, resized, size_at
+from limner.models.backbone import CHANNELS, SHRINKS, SMALLEST, backbone, resized, size_at, used
 from limner.models.base import Classes, Critic, Labels, Pictures
 from limner.models.layers import Conv, Maps, Shrink, leak
 from limner.models.light import LightCritic
@@ -40,8 +41,6 @@ class ProjectedCritic(Critic):
     pixels: channels at half size of one more critic, of the pixels themselves, the first; 0 for none
     """
 
-    backbone = NAME
-
     def __init__(self, image: Image, classes: int = 0, width: int = 64, side: int = 64, pixels: int = 0) -> None:
         super().__init__()
         self.image, self.classes, self.side = image, classes, max(side, SMALLEST)
@@ -54,6 +53,11 @@ class ProjectedCritic(Critic):
         )
         if pixels:
             self.heads.insert(0, LightCritic(image, classes, width=pixels))
+
+    @property
+    def backbone(self) -> Pretrained:
+        """What it looks through, which must not judge what it trains."""
+        return used()
 
     def judges(self) -> list[Head | Critic]:
         return cast("list[Head | Critic]", list(self.heads))

@@ -5,10 +5,9 @@ are meant to be. `limner check` and `limner train` divide them by the images a s
 
 | pictures | side | images | how it was measured |
 | --- | --- | --- | --- |
-| colour photographs | 32 | 30,000 | not measured: half of what 64 pixels need |
-| colour photographs | 64 | 60,000 | flowers, sketch of a projected critic, seed 0: first flowers after 27,000 images, \
-most samples good after 66,000 |
-| colour photographs | 128 | 200,000 | not measured: a little over three times what 64 pixels need |
+| colour photographs | 32 | 20,000 | not measured: two thirds of what 64 pixels need |
+| colour photographs | 64 | 30,000 | flowers, recipe photos, seed 0: most samples of single flowers are told as such after 24,000 |
+| colour photographs | 128 | 100,000 | not measured: a little over three times what 64 pixels need |
 | grey digits | 32 | 20,000 | MNIST, recipe default, seeds 0 to 2: 24,000 images in 60 s are readable \
 (benchmarks/quality.md) |
 
@@ -23,7 +22,7 @@ from itertools import pairwise
 
 from limner.core.pixels import Image
 
-COLOUR = {32: 30_000, 64: 60_000, 128: 200_000}
+COLOUR = {32: 20_000, 64: 30_000, 128: 100_000}
 """Side in pixels → images, for photographs."""
 GREY = {32: 20_000}
 """The same for grey pictures."""
