@@ -123,7 +123,8 @@ def test_the_mean_weighs_each_start_by_how_likely_it_is() -> None:
     (case,) = byte_cases(net, Noise(3.0) @ Mask(half="left"))
 
     def answered(**how: Any) -> Tensor:
-        return ByClimbing(Scene({"generator": net}), samples=1, starts=3, steps=1, fit=0.0, **how)([case])[0].samples
+        short: Any = {"samples": 1, "starts": 3, "steps": 1, "fit": 0.0, "optimizer": "Adam"}
+        return ByClimbing(Scene({"generator": net}), **short, **how)([case])[0].samples
 
     z = starts(space(Scene({"generator": net})), "prior", [0], 3, seed=0)[0]
     with torch.no_grad():

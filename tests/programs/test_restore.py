@@ -87,13 +87,12 @@ def test_a_generator_gives_several_answers(limner: Limner, tmp_path: Path) -> No
     assert said.code == 0, said.err
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert {"000000.png", "000000-2.png", "000000-uncertainty.png", "000000-seen.png"} <= names and len(names) == 8
-    told = [
-        limner("restore", tmp_path / "pca.safetensors", "digits", "--damage", "Mask(half=left)", "--simulate",
-               "--most", 1, "--samples", 1, "--split", "test", "--out", tmp_path / f"{rate}", "--json",
-               "--halving", rate)
-        for rate in (2, "none")
+    one = ["--damage", "Mask(half=left)", "--simulate", "--most", 1, "--samples", 1, "--split", "test", "--json"]
+    errors = [
+        limner("restore", tmp_path / "pca.safetensors", "digits", *one, "--halving", rate, "--out", tmp_path / rate)
+        .json["mean"]["PSNR"]
+        for rate in ("2", "none")
     ]  # fmt: skip
-    errors = [said.json["mean"]["PSNR"] for said in told]
     assert errors[0] == pytest.approx(errors[1], abs=0.1), "one maximum, which every start reaches"
 
 

@@ -6,7 +6,8 @@ are meant to be. `limner check` and `limner train` divide them by the images a s
 | pictures | side | images | how it was measured |
 | --- | --- | --- | --- |
 | colour photographs | 32 | 20,000 | not measured: two thirds of what 64 pixels need |
-| colour photographs | 64 | 30,000 | flowers, recipe photos, seed 0: most samples of single flowers are told as such after 24,000 |
+| colour photographs | 64 | 30,000 | flowers, recipe photos, seed 0: most single flowers are recognised after \
+24,000 images |
 | colour photographs | 128 | 100,000 | not measured: a little over three times what 64 pixels need |
 | grey digits | 32 | 20,000 | MNIST, recipe default, seeds 0 to 2: 24,000 images in 60 s are readable \
 (benchmarks/quality.md) |
