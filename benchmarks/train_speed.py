@@ -52,7 +52,7 @@ from limner.recipes.base import Facts, plan, recipe
 from limner.run import Run
 from limner.train import Budget, State, train
 
-RECIPES = {"light": "default"}
+RECIPES = {"default": "light"}
 FAMILIES = ("default", "script", "plain", "dense", "dcgan", "light", "residual")
 CELLS = ("family", "size", "batch", "precision", "limner:.0f", "textbook:.0f", "ratio:.1f", "mib:.0f", "peak:.0%")
 ROW = "| " + " | ".join("{" + cell + "}" for cell in CELLS) + " |"

@@ -22,10 +22,10 @@ ATTENTION = (
 )
 """Around the default's own networks."""
 ABLATION: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Relativistic, R1, R2 (the default)": ("default", ()),
-    "the same with self-attention": ("default", ATTENTION),
-    "Hinge, no penalty": ("default", ("objective=GAN(Hinge, [])",)),
-    "Hinge, spectral norm": ("default", ("objective=GAN(Hinge, [])", "critic=SpectralCritic")),
+    "Relativistic, R1, R2 (the default)": ("light", ()),
+    "the same with self-attention": ("light", ATTENTION),
+    "Hinge, no penalty": ("light", ("objective=GAN(Hinge, [])",)),
+    "Hinge, spectral norm": ("light", ("objective=GAN(Hinge, [])", "critic=SpectralCritic")),
     "Hinge, spectral norm, self-attention (sagan)": ("sagan", ()),
 }
 

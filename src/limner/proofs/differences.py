@@ -57,7 +57,7 @@ def race(bench: Bench) -> Iterator[Row]:
     extractor = RandomFeatures() if bench.quick else WeightsFile(str(bench.shared / "weights/mnist-lenet5.safetensors"))
     marks: dict[str, list[Mark]] = {name: [] for name in PENALTIES}
     runs = [
-        follow(images, "default", bench.seeds[0], count=count, every=every, extractor=extractor, assignments=(said,))
+        follow(images, "light", bench.seeds[0], count=count, every=every, extractor=extractor, assignments=(said,))
         for said in PENALTIES.values()
     ]
     for pair in zip(*runs, strict=True):

@@ -168,7 +168,7 @@ def mixtures(bench: Bench) -> Iterator[Row]:
     for name in ("ring",) if bench.quick else MIXTURES:
         points = bench.pick(120_000, POINTS[name])
         seeds = bench.seeds[:1] if bench.quick else bench.seeds
-        yield from rows(bench, name, "default", DEFAULT, seeds, points, aims=not bench.quick)
+        yield from rows(bench, name, "light", DEFAULT, seeds, points, aims=not bench.quick)
         if not bench.quick:
             for code, latent in {"": LATENT, ", Gaussian code": PLAIN}.items():
                 yield from rows(bench, name, f"no penalty{code}", CONTROL, seeds, points, latent=latent)

@@ -30,9 +30,9 @@ NARROW = ("encoder.trunk.width=16",)
 EIGHT = ("generator.latent=Sparse(512, 8)", "encoder.latent=Sparse(512, 8)", "encoder.sparsity=TopK(8)")
 SGD = ("players.critic.optimizer=SGD(0.05, momentum=0.9)",)
 ARMS: dict[str, tuple[str, tuple[str, ...], float]] = {
-    "GAN, as many images": ("default", (), 1.0),
+    "GAN, as many images": ("light", (), 1.0),
     "sparse GAN": ("sparsegan", NARROW, 1.0),
-    "GAN, as many seconds": ("default", (), 1.5),
+    "GAN, as many seconds": ("light", (), 1.5),
     "sparse GAN, 8 active": ("sparsegan", (*NARROW, *EIGHT), 1.0),
     "sparse GAN, SGD critic": ("sparsegan", (*NARROW, *SGD), 1.0),
 }

@@ -28,7 +28,7 @@ def stacked(bench: Bench) -> Iterator[Row]:
     source = stacks(bench, bench.pick(8_000, 128_000))
     lenet, found = reader(bench), list[tuple[int, float]]()
     for seed in bench.seeds[:1] if bench.quick else bench.seeds:
-        model = bench.train(str(source), "default", seed, count=count)
+        model = bench.train(str(source), "light", seed, count=count)
         found.append(modes(read(lenet, model.sample(drawn, seed))))
     floor = modes(read(lenet, np.load(source)["x_train"][:drawn]))
     protocol = f"{count:,} images, {drawn:,} samples read by LeNet-5; real stacks: {floor[0]} modes, KL {floor[1]:.3f}"

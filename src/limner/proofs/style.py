@@ -38,7 +38,7 @@ def style(bench: Bench) -> Iterator[Row]:
         return
     test, extractor = bench.images("flowers", "test", SIZE), photographs(bench)
     real = features(extractor, test.pixels)
-    for recipe, count in (("style", 7_680), ("default", 9_024)):
+    for recipe, count in (("style", 7_680), ("light", 9_024)):
         models = [bench.train("flowers", recipe, seed, count=count, size=SIZE) for seed in seeds]
         yield Row(f"1000 × kernel distance, {recipe}", tuple(distance(m, real, extractor) for m in models),
                   protocol=f"MobileNetV2, 364 test pictures, 64 px, {count:,} images seen")  # fmt: skip

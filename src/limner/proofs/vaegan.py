@@ -17,7 +17,7 @@ from limner.proofs.base import Bench, Row, proof
 LENET = "weights/mnist-lenet5.safetensors"
 SYSTEMS = {
     "VAE": ("vae", ("generator", "encoder")),
-    "GAN": ("default", ("generator", "critic")),
+    "GAN": ("light", ("generator", "critic")),
     "VAE-GAN": ("vaegan", ("generator", "encoder", "critic")),
 }
 """Name → recipe and its roles. None is told labels; all are half as wide, so that several seeds fit into minutes."""
