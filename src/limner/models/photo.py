@@ -99,8 +99,8 @@ class Stage(nn.Module):
     def __init__(self, dim: int, into: int, out: int, coarse: Size, fine: Size) -> None:
         super().__init__()
         self.size = fine
-        self.before = Layer(dim, into, out, coarse)
-        self.after = Layer(dim, out, out, fine)
+        self.before = Layer(dim, into, out, coarse, seed=0)
+        self.after = Layer(dim, out, out, fine, seed=1)
 
     def forward(self, x: Maps, w: Codes) -> Maps:
         """(n, into, h, w), codes (n, d) → (n, out, *fine)."""
@@ -111,9 +111,10 @@ class Stage(nn.Module):
 class Layer(nn.Module):
     """Convolution, noise, batch norm, leaky rectifier."""
 
-    def __init__(self, dim: int, into: int, out: int, size: Size) -> None:
+    def __init__(self, dim: int, into: int, out: int, size: Size, seed: int) -> None:
         super().__init__()
-        self.convolution, self.grain, self.norm = Conv(into, out, bias=False), Grain(dim, size), nn.BatchNorm2d(out)
+        self.convolution, self.norm = Conv(into, out, bias=False), nn.BatchNorm2d(out)
+        self.grain = Grain(dim, size, seed)
 
     def forward(self, x: Maps, w: Codes) -> Maps:
         """(n, into, h, w), codes (n, d) → (n, out, h, w)."""
@@ -130,9 +131,9 @@ class Grain(nn.Module):
     directions: Tensor
     phases: Tensor
 
-    def __init__(self, dim: int, size: Size) -> None:
+    def __init__(self, dim: int, size: Size, seed: int) -> None:
         super().__init__()
-        rng = torch.Generator().manual_seed(size[0])
+        rng = torch.Generator().manual_seed(2 * size[0] + seed)
         self.strength = nn.Parameter(torch.zeros(1))
         directions = torch.randn(dim, *size, generator=rng) * (2 / math.sqrt(dim))
         self.register_buffer("directions", directions, persistent=False)
