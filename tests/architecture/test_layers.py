@@ -21,6 +21,7 @@ LAYERS = (
 )
 VOCABULARIES, ENGINES = LAYERS[2], LAYERS[3]
 ALLOWED_SIDEWAYS = {("goals", "operators"), ("objectives", "operators"), ("objectives", "augments")}
+ALLOWED_SIDEWAYS |= {("distances", "models")}
 ALLOWED_SIDEWAYS |= {("train", "run"), ("restoring", "explore"), ("monitor", "alarms"), ("monitor", "symptoms")}
 CORE_MAY_IMPORT = {"torch", "numpy", "jaxtyping", "safetensors"}
 CORE_MAY_IMPORT_LATE = CORE_MAY_IMPORT | {"PIL"}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from limner.core.errors import UserError
 from limner.core.spec import build, catalog, options
 from limner.distances.base import Distance
 from limner.distances.msssim import MSSSIM, WEIGHTS
@@ -85,3 +86,30 @@ def test_similarity_at_several_scales_window_by_window() -> None:
     expected = 1 - compared(*fine)[1] ** first * compared(*coarse)[0] ** second
     found = build("MSSSIM", Distance)(x.float(), y.float()).item()
     assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_backbones_distance_is_that_of_its_unit_features() -> None:
+    from limner.models.backbone import backbone
+
+    x, y = pair(64)
+    total = torch.zeros(5)
+    for a, b in zip(backbone(x)(x), backbone(y)(y), strict=True):
+        for row in range(5):
+            places = F.normalize(a[row].flatten(1), dim=0) - F.normalize(b[row].flatten(1), dim=0)
+            total[row] += places.square().sum(0).mean() / 4
+    torch.testing.assert_close(build("BackboneDistance", Distance)(x, y), total, rtol=1e-4, atol=1e-5)
+
+
+def test_the_backbones_distance_sees_shapes_where_pixels_see_colours() -> None:
+    """A picture moved by two pixels is nearer to itself than to another picture of about the same colours."""
+    rng = torch.Generator().manual_seed(0)
+    spots = F.interpolate(torch.rand(8, 3, 8, 8, generator=rng) * 2 - 1, size=(64, 64), mode="bicubic").clamp(-1, 1)
+    moved, other = spots.roll(2, 3), spots.roll(1, 0)
+    distance = build("BackboneDistance", Distance)
+    assert (distance(moved, spots) < 0.5 * distance(other, spots)).all()
+
+
+@pytest.mark.parametrize("bad", ["BackboneDistance(side=16)", "BackboneDistance(maps=0)", "BackboneDistance(maps=5)"])
+def test_sizes_the_backbone_cannot_take(bad: str) -> None:
+    with pytest.raises(UserError, match="side must be 32 or more, maps 1 to 4"):
+        build(bad, Distance)
