@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from limner.data.doctor import Checkup
     from limner.data.images import Images
     from limner.data.survey import Survey
+    from limner.metrics.oddities import Oddities
 
 SHOWN = 8
 """Rows of a table, files of a list: the rest is counted (and is whole in --json)."""
@@ -46,13 +47,15 @@ def check(
 ) -> None:
     """Look at DATA before training: what is there, what cannot be used and why, what `limner train` would do.
 
-    Exact duplicates, near-empty pictures and pictures with two labels are found; nothing is changed. Of a run folder
-    it says whether the held-out score still gets better, what ten more minutes would bring, and what alarms there were.
+    Duplicates, near-duplicates (mirrored ones too), odd ones out, near-empty pictures and pictures with two labels are
+    found; nothing is changed. Of a run folder it says whether the held-out score still gets better, what ten more
+    minutes would bring, and what alarms there were.
     """
     if (Path(data) / "run.json").is_file():
         _check_run(Path(data), as_json)
         return
     from limner.data.doctor import contact_sheet, examine
+    from limner.metrics.oddities import oddities
 
     images = gathered(data, size, None, split or "train")
     found = examine(data, split or "train", size)
@@ -62,7 +65,7 @@ def check(
 
         with writing(out):
             save_png(contact_sheet(images), out)
-    report = _report(found, tried)
+    report = _report(found, oddities(found.images), tried)
     if as_json:
         emit(report | {"sheet": out})
         return
@@ -107,7 +110,7 @@ def _chosen(tried: list[Trial]) -> Trial:
     return by_size[image.height, image.width]
 
 
-def _report(found: Checkup, tried: list[Trial]) -> dict[str, Any]:
+def _report(found: Checkup, strange: Oddities, tried: list[Trial]) -> dict[str, Any]:
     seen = found.survey
     trained = {} if not tried else {"recipe": DEFAULT_RECIPE, **_chosen(tried).__dict__}
     sizes = [{"image": t.image, "images_per_second": t.images_per_second, "images_needed": t.speed.images,
@@ -126,6 +129,8 @@ def _report(found: Checkup, tried: list[Trial]) -> dict[str, Any]:
         "std": found.std,
         "duplicates": [[found.name(i) for i in group] for group in found.duplicates],
         "conflicts": [[found.name(i) for i in group] for group in found.conflicts],
+        "near_duplicates": [[found.name(i) for i in pair] for pair in strange.near],
+        "odd": [found.name(i) for i in strange.odd],
         "empty": [found.name(i) for i in found.empty],
         "troubles": found.images.troubles,
         "notes": found.images.notes,
@@ -144,6 +149,8 @@ def _print(found: Checkup, report: dict[str, Any], tried: list[Trial]) -> None:
         ("classes", _classes(found.images, report["classes"])),
         ("mean, std", ", ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(found.mean, found.std, strict=True))),
         ("duplicates", _groups(report["duplicates"]) or "none"),
+        ("nearly twice", _groups(report["near_duplicates"]) or "none"),
+        ("odd ones out", _names(report["odd"]) or "none"),
         ("two labels", _groups(report["conflicts"]) or "none"),
         ("near-empty", _names(report["empty"]) or "none"),
     ]
