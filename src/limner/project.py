@@ -44,7 +44,7 @@ from limner.monitor import SIGNS, monitor
 from limner.patience import History, Reason, patient, worn_out
 from limner.run import Run, check
 from limner.selection import fewer, relabelled, rows_of, set_aside
-from limner.train import Budget, GaveUp, Source, State, train
+from limner.train import Budget, GaveUp, Source, State, settled, train
 from limner.translations import watch_translations
 from limner.trend import finished, regular, trend
 
@@ -188,6 +188,7 @@ class Project:
             if parallel.rank() > 0:
                 yield from events
                 return
+            settled(state, run, batches)
             self._publish(state, run)
             self._delete_old()
             sampled = run.objective.sampled

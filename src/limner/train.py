@@ -88,6 +88,7 @@ class State:
         }
         self.optimizers = {turn: run.player(turn).optimizer.make(weights) for turn, weights in self.weights.items()}
         self.tape = Tape(device)
+        self.shown: nn.ModuleDict | None = None
         self.nimg = 0
         self.looked = -1
         self.seconds = 0.0
@@ -100,8 +101,8 @@ class State:
 
     @property
     def averaged(self) -> nn.ModuleDict:
-        """The networks with averaged weights."""
-        return self.average.nets
+        """The networks with averaged weights, to be drawn from; after `settled` with statistics of their own."""
+        return self.average.nets if self.shown is None else self.shown
 
     def free(self, turn: str) -> None:
         """Let gradients reach the weights of a turn, and no others."""
@@ -123,6 +124,7 @@ class State:
 
     def load(self, tree: dict[str, Any]) -> None:
         """Take over a tree, whose tensors are copied."""
+        self.shown = None
         self.nets.load_state_dict(tree["nets"])
         self.average.nets.load_state_dict(tree["average"])
         for turn, optimizer in self.optimizers.items():
@@ -199,7 +201,7 @@ def train(
                 state.reserve = pace.took(clock.seconds() - state.seconds, state.device)
                 continue
             if pace.glance(state.seconds):
-                _settle(state, run, batches)
+                settled(state, run, batches)
                 yield Glance(state.nimg)
             before = state.nimg
             values = state.tape.put(_step(state, run, batches, share))
@@ -244,17 +246,24 @@ class First:
 def _look(state: State, run: Run, batches: Source, share: float) -> Iterator[Event]:
     """Look, with batch norm's statistics of the averaged weights, and the others' averaged over all processes."""
     state.looked = state.nimg
-    _settle(state, run, batches)
-    parallel.average([b for nets in (state.nets, state.averaged) for b in nets.buffers() if b.is_floating_point()])
+    means = (b for nets in (state.nets, state.average.nets) for b in nets.buffers() if b.is_floating_point())
+    parallel.average(list(means))
+    settled(state, run, batches)
     yield Look(state.nimg, share, state.seconds)
 
 
-def _settle(state: State, run: Run, batches: Source) -> None:
-    """Settle the averaged generator, if there is one, before it is drawn from."""
-    net = state.averaged["generator"] if "generator" in state.nets else None
-    if isinstance(net, Generator):
-        with torch.autocast(state.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
-            settle(net, batches, run.batch, generator(run.seed, state.nimg, "settle", state.device))
+def settled(state: State, run: Run, batches: Source) -> None:
+    """Show averages whose generator has batch norm's statistics of its own, until the next step.
+
+    A copy has them, so that when it was looked at makes no difference to the training.
+    """
+    net = state.average.nets["generator"] if "generator" in state.nets else None
+    if not isinstance(net, Generator) or not any(True for _ in _norms(net)):
+        return
+    own = copy.deepcopy(net)
+    with torch.autocast(state.device.type, torch.bfloat16, enabled=run.precision == "bf16"):
+        settle(own, batches, run.batch, generator(run.seed, state.nimg, "settle", state.device))
+    state.shown = nn.ModuleDict({**dict(state.average.nets.items()), "generator": own})
 
 
 @torch.no_grad()
@@ -263,7 +272,7 @@ def settle(net: Generator, batches: Source, size: int, rng: torch.Generator) -> 
 
     Averages of the statistics of changing weights are not the statistics of averaged weights.
     """
-    norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # pyright: ignore[reportPrivateUsage]
+    norms = list(_norms(net))
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -276,13 +285,18 @@ def settle(net: Generator, batches: Source, size: int, rng: torch.Generator) -> 
         norm.momentum = momentum
 
 
+def _norms(net: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:  # pyright: ignore[reportPrivateUsage]
+    return (m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))  # pyright: ignore[reportPrivateUsage]
+
+
 def _step(state: State, run: Run, batches: Source, share: float) -> dict[str, Tensor]:
     """All turns once; the values to log."""
     values: dict[str, Tensor] = {}
     rows = parallel.rows(run.batch)
     drawn: dict[int, Examples] = {}
     kept: dict[int, dict[str, Any]] = {}
-    for net in (*state.nets.values(), *state.averaged.values()):
+    state.shown = None
+    for net in (*state.nets.values(), *state.average.nets.values()):
         cast("Model", net).pace(share)
     for turn in run.objective.players:
         state.free(turn)

@@ -103,7 +103,7 @@ def test_a_scene_is_judged_anew_once_the_critic_has_moved(nets: nn.ModuleDict, p
     kept: dict[str, object] = {}
     free(generator, critic)
     objective.loss("generator", nets, batch, moment(kept))
-    fake = kept["scene"].fake  # pyright: ignore
+    fake = kept["scenes"][0].fake  # pyright: ignore
     free(critic, generator)
     with torch.no_grad():
         for weight in critic.parameters():

@@ -205,9 +205,9 @@ def test_fakes_are_reconstructions_and_samples_by_halves() -> None:
     VAEGAN().loss("autoencoder", nets, Batch(x, None), at)
     again = Moment(0, 0.0, torch.Generator().manual_seed(2), n)
     made = nets["generator"](nets["encoder"](x).sample(again.normal(4)))
-    share = (kept["scene"].fake - made).flatten(1).abs().amax(1).lt(1e-5).float().mean().item()
+    share = (kept["scenes"][0].fake - made).flatten(1).abs().amax(1).lt(1e-5).float().mean().item()
     assert 0.45 < share < 0.55
-    assert kept["scene"].fake.grad_fn is None, "cut off from the generator"
+    assert kept["scenes"][0].fake.grad_fn is None, "cut off from the generator"
 
 
 def test_pixels_may_count_beside_features() -> None:

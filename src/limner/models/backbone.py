@@ -77,7 +77,8 @@ class Convolution:
     @functools.cached_property
     def turned(self) -> Kernel:
         """The kernel that carries gradients back: flipped, and transposed where it mixes channels."""
-        turned = self.weight.flip(2, 3) if self.groups > 1 else self.weight.transpose(0, 1).flip(2, 3)
+        with torch.inference_mode(False):
+            turned = self.weight.flip(2, 3) if self.groups > 1 else self.weight.transpose(0, 1).flip(2, 3)
         return Kernel.of(turned, 1, self.groups)
 
 
@@ -91,6 +92,11 @@ class Kernel:
     @classmethod
     def of(cls, weight: Tensor, stride: int, groups: int) -> Kernel:
         """A kernel of odd size for zero padding that keeps the size."""
+        with torch.inference_mode(False):
+            return cls._of(weight, stride, groups)
+
+    @classmethod
+    def _of(cls, weight: Tensor, stride: int, groups: int) -> Kernel:
         plain, k = weight.contiguous(memory_format=torch.channels_last), weight.shape[2] // 2
         if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
             return cls(plain, None)
@@ -215,13 +221,13 @@ def used() -> Pretrained:
 
 @functools.cache
 def _built(device: torch.device, dtype: torch.dtype) -> Backbone:
-    state = _weights()
+    with torch.inference_mode(False):  # weights that were made in inference mode could never carry gradients
+        state = {name: weight.to(device, dtype) for name, weight in _weights().items()}
     places = iter(range(len(state) // 2))
 
     def convolution(stride: int = 1, groups: int = 1, rectified: bool = True) -> Convolution:
         k = next(places)
-        weight, bias = (state[f"{k}.{part}"].to(device, dtype) for part in ("weight", "bias"))
-        return Convolution(weight, bias, stride, groups, rectified)
+        return Convolution(state[f"{k}.weight"], state[f"{k}.bias"], stride, groups, rectified)
 
     blocks, a = [Block((convolution(2),), False)], 32
     for expansion, b, repeats, first in STAGES:

@@ -47,7 +47,7 @@ class Model(nn.Module):
     def pace(self, progress: float) -> None:
         """Told before each step of a training how much of it is over, 0 to 1; never told otherwise."""
 
-    def fit(self, batches: Iterable[Pictures]) -> None:
+    def fit(self, batches: Iterable[Tensor]) -> None:
         """Compute what depends on training pictures without gradients, once before the first step; nothing here."""
 
 

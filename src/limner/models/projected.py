@@ -80,7 +80,7 @@ class ProjectedCritic(Critic):
     def _seen(self, x: Pictures) -> list[tuple[Head | Critic, Tensor]]:
         return list(zip(self.judges(), self.views(x), strict=True))
 
-    def fit(self, batches: Iterable[Pictures]) -> None:
+    def fit(self, batches: Iterable[Tensor]) -> None:
         """Bring the mixed features of these pictures to mean 0 and standard deviation 1."""
         seen = [backbone(x)(resized(x, self.side)) for x in batches]
         self.mixing.fit([torch.cat([m.float() for m in maps]) for maps in zip(*seen, strict=True)])
