@@ -36,8 +36,8 @@ FLOWERS = ROOT.parent / "shared" / "data" / "flowers" / "flowers128.zip"
 SIZES = (64, 128, 256)
 TRAINED = 0.85
 """Share of its time for which the model of photographs trains; the rest is for its score."""
-FEATURES = ("photographs", "random")
-"""Features to score by: the first that this version knows."""
+FEATURES = "photographs"
+"""Features to score by: those of the evaluation backbone, which no critic uses."""
 SCORED = 3_000
 """Pictures of either kind in a score: more than the 1,280 features of the evaluation backbone."""
 TARGETS, STARTS = 64, 8
@@ -211,6 +211,8 @@ def parts(job: Job) -> Iterator[Part]:
     families, sizes = (("light",), (16,)) if job.tiny else (FAMILIES, SIZES)
     for size, family in itertools.product(sizes, families):
         yield Part(f"speed {family} {size}", 2.0, lambda seconds, f=family, s=size: speed(job, f, s, seconds))
+    for size, recipe in itertools.product(sizes, ("photos",) if job.tiny else ("photos", "flow")):
+        yield Part(f"alone {recipe} {size}", 1.0, lambda seconds, r=recipe, s=size: alone(job, r, s, seconds))
 
 
 def named(every: list[Part], beginning: str) -> list[Part]:
@@ -241,16 +243,14 @@ def measured(todo: list[Part], seconds: float, device: Any) -> Iterator[dict[str
 
 
 def photos(job: Job, seconds: float) -> dict[str, Any]:
-    """The recipe `photos`, or `default` where there is none yet: images a second, score, grid of samples."""
+    """The recipe `photos`: images a second, score, grid of samples."""
     from limner.core.pixels import grid, save_png
-    from limner.recipes.base import recipes
 
-    recipe = "photos" if "photos" in recipes() else "default"
-    run, state = begun(job, recipe, job.images.image)
+    run, state = begun(job, "photos", job.images.image)
     trained = trained_for(job, run, state, TRAINED * seconds)
     model = likeness_of(job, state)
-    png = save_png(grid(model.sample(64, job.seed)), job.out / f"{recipe}-{job.images.image.height}.png")
-    return {"recipe": recipe, "batch": run.batch, "precision": run.precision, "data": job.note, "grid": png.name,
+    png = save_png(grid(model.sample(64, job.seed)), job.out / f"photos-{job.images.image.height}.png")
+    return {"recipe": "photos", "batch": run.batch, "precision": run.precision, "data": job.note, "grid": png.name,
             **trained, **score(job, model)}  # fmt: skip
 
 
@@ -300,17 +300,11 @@ def likeness_of(job: Job, state: Any) -> Any:
 
 
 def score(job: Job, model: Any) -> dict[str, Any]:
-    """Fréchet distance and the like, on the evaluation backbone where this version has one."""
-    from limner.core.errors import UserError
+    """Fréchet distance and the like, on the evaluation backbone."""
     from limner.evaluate import Scored, evaluate
     from limner.metrics.features import choose
 
-    for name in FEATURES:
-        try:
-            extractor = choose(name, job.images)
-            break
-        except UserError:
-            continue
+    extractor = choose(FEATURES, job.images)
     n = min(32 if job.tiny else SCORED, len(job.held_out))
     codes = model.codes(n, job.seed)
     told = model.labels(n, job.seed) if model.generator.classes else None
@@ -399,6 +393,21 @@ def speed(job: Job, family: str, size: int, seconds: float) -> dict[str, Any]:
     ours, theirs = (statistics.fmean(column) for column in zip(*turns, strict=True))
     return {"family": family, "size": size, "batch": run.batch, "precision": run.precision, "limner": ours,
             "textbook": theirs, "ratio": ours / theirs, "limner_mib": peaks[0], "textbook_mib": peaks[1]}  # fmt: skip
+
+
+def alone(job: Job, recipe: str, size: int, seconds: float) -> dict[str, Any]:
+    """Images a second of a recipe that no textbook loop plays, without what it computes before the first step."""
+    from train_speed import images_a_second, limner_loop
+
+    from limner.core.pixels import Image
+
+    run, state = begun(job, recipe, Image(3, size, size))
+    state.looked = 0  # as if that had been computed: its numbers do not matter to the speed
+    loop = limner_loop(run, state, synthetic(8 if job.tiny else 512, size, 3).pixels)
+    span = 0.1 if job.tiny else min(max(seconds / 2, 0.5), 6.0)
+    images_a_second(loop, span / 2, job.device)
+    return {"recipe": recipe, "size": size, "batch": run.batch, "precision": run.precision,
+            "images_a_second": images_a_second(loop, span, job.device)}  # fmt: skip
 
 
 def forget_peak(device: Any) -> None:

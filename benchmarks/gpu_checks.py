@@ -37,8 +37,8 @@ EQUAL = 2e-3
 """Largest difference of a loss or gradient between CPU and device, relative to its norm; both float32 without TF32."""
 ROUNDED = 0.15
 """The same between bf16 and float32 on the device, of a loss relative to 1 + its size: eight bits a number."""
-COMPARED = ("default", "residual", "style", "textbook", "vae", "wgan_gp")
-"""Recipes whose steps are compared; `photos` as well where there is one."""
+COMPARED = ("light", "photos", "residual", "style", "textbook", "vae", "wgan_gp")
+"""Recipes whose steps are compared."""
 BATCH, STEPS = 8, 4
 
 
@@ -99,7 +99,7 @@ def bf16(where: Where) -> dict[str, Any]:
 
 def compiled(where: Where) -> dict[str, Any]:
     """The compiled generator makes the pictures and gradients of the plain one."""
-    run = where.run("default")
+    run = where.run("light")
     net = build_one(run, "generator").to(where.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     z = cast("Any", net).latent.sample(BATCH, generator(0)).to(where.device)
     label = torch.zeros(BATCH, dtype=torch.int64, device=where.device) if where.images.names else None
@@ -126,7 +126,7 @@ def no_waiting(where: Where) -> dict[str, Any]:
     """
     waits: dict[str, str] = {}
     left_out: list[str] = []
-    names = ("default", "sparse") if where.tiny else tuple(recipes())
+    names = ("light", "sparse") if where.tiny else tuple(recipes())
     for recipe in names:
         try:
             run = where.run(recipe)
@@ -154,7 +154,7 @@ def resume(where: Where) -> dict[str, Any]:
     Says which operations have none, and which recipes are exact without asking for them.
     """
     apart: dict[str, list[str]] = {}
-    names = [name for name in ("default", "photos") if name in recipes()][: 1 if where.tiny else None]
+    names = ["light"] if where.tiny else ["light", "photos"]
     with deterministic() as complaints:
         for name in names:
             apart[name] = resumed_apart(where, where.run(name))
@@ -170,8 +170,7 @@ CHECKS = (same_as_on_cpu, bf16, compiled, no_waiting, resume)
 
 def compared(where: Where) -> tuple[str, ...]:
     """Recipes to compare, of those that there are."""
-    there = [name for name in (*COMPARED, "photos") if name in recipes()]
-    return tuple(there[:1] if where.tiny else there)
+    return COMPARED[:1] if where.tiny else COMPARED
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
     python benchmarks/train_speed.py                               every family, 28 and 64 pixels (a quarter of an hour)
     python benchmarks/train_speed.py light --sizes 28 --batch 64   one case
 
-`default` is the default recipe but for augmentation: light networks, the relativistic game, the critic's slopes kept
+`default` is the recipe `light` but for augmentation: light networks, the relativistic game, the critic's slopes kept
 small at real images and at fakes. The others play the non-saturating game without penalties. `script` are the networks
 of a widely used tutorial script, whose upsamplings can be folded into strided convolutions; `light` and `dcgan` are
 strided already, so that the two loops do the same multiplications there.

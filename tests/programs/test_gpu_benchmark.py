@@ -49,6 +49,7 @@ def test_everything_in_little_from_a_bare_checkout(tmp_path: Path) -> None:
     assert kernel["low"] <= kernel["value"] <= kernel["high"] and kernel["value"] > kernel["floor"]
     assert "Fréchet distance" in {*photos["scores"], *photos["withheld"]}
     assert climb["steps_a_second"] > 0 and climb["ratio"] > 0
+    assert parts["alone photos 16"]["images_a_second"] > 0
     assert speed["ratio"] == pytest.approx(speed["limner"] / speed["textbook"])
     assert all(part["peak_mib"] > 50 for part in parts.values())
     sheet = np.asarray(Image.open(tmp_path / "found" / photos["grid"]))
