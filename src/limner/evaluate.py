@@ -93,8 +93,8 @@ class Score:
 
     @property
     def looked_at(self) -> str:
-        """`features in-domain 3f0c…`, or `pixels, as they are`."""
-        return f"pixels, {self.resize}" if self.features == PIXELS else f"features {self.features} {self.digest}"
+        """`features in-domain 3f0c…`, or `pixels, as they are` of visible faults, which have no options."""
+        return f"pixels, {self.resize}" if self.metric in FAULTS.values() else f"features {self.features} {self.digest}"
 
 
 @dataclass(frozen=True)

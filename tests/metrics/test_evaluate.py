@@ -20,6 +20,7 @@ from limner.metrics.base import Extractor, Metric
 from limner.metrics.fixed import RandomFeatures
 from limner.metrics.frechet import FrechetDistance
 from limner.metrics.neighbours import Coverage
+from limner.metrics.visible import FAULTS
 
 from .conftest import images
 
@@ -148,9 +149,10 @@ def test_every_score_of_the_catalogue_where_all_is_given() -> None:
     given = {"n": 500, "train": train, "extractor": Named(), "metrics": [quick.get(name, name) for name in names]}
     asked = np.asarray(fake.labels)
     done = scored(from_images(fake), data, asked=asked, rebuild=lambda x: x, **given)
-    # a hundred bins want more than 500 images
-    assert {w.metric for w in done.withheld} == {"DifferentBins"}
-    assert [s.metric for s in done.scores] == [name for name in names if name != "DifferentBins"]
+    # a hundred bins want more than 500 images, and visible faults larger ones
+    missing = {"DifferentBins", *FAULTS.values()}
+    assert {w.metric for w in done.withheld} == missing
+    assert [s.metric for s in done.scores] == [name for name in names if name not in missing]
     by_name = {s.metric: s for s in done.scores}
     for s in done.scores:
         assert s.low <= s.value <= s.high and s.resize and s.digest and np.isfinite(s.value)

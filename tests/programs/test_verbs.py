@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -205,8 +206,9 @@ def test_evaluate_prints_scores_with_what_they_mean(limner: Limner, trained: Pat
     assert {"KernelDistance", "Precision", "Recall", "Density", "Coverage", "LinearProbeAccuracy"} == set(scores)
     assert all(s["n"] == 48 and s["features"] and s["digest"] and s["resize"] for s in scores.values())
     assert scores["KernelDistance"]["value"] > scores["KernelDistance"]["floor"]
-    # 48 pictures and 272 features
-    assert [w["metric"] for w in found["withheld"]] == ["FrechetDistance"]
+    # 48 pictures and 272 features; pictures of 8 pixels are too small for what the eye sees
+    small = {"Lattice", "Tiling", "Burnt", "Contrast", "NearTwins"}
+    assert {w["metric"] for w in found["withheld"]} == {"FrechetDistance", *small}
     assert "withheld: Fréchet distance: 48 images are too few" in said.out
     asked = "Coverage(k=3), KernelDistance"
     few = limner("evaluate", trained, blobs, "--features", "random", "-n", 48, "--metrics", asked, "--json").json
@@ -243,7 +245,8 @@ def test_no_network_judges_a_model_that_was_trained_with_it(
     assert refused.code == 2 and refused.out == ""
     assert "the model was trained with efficientnet_lite0, the network of these features" in refused.err
     said = limner(*given, "--features", "photographs,random")
-    assert said.code == 0 and "withheld: coverage: the model was trained with efficientnet_lite0" in said.out
+    assert said.code == 0
+    assert re.search(r"withheld: .*coverage.*: the model was trained with efficientnet_lite0", said.out)
     found = limner(*given, "--features", "random,photographs", "--report", tmp_path / "page.html", "--json").json
     assert {s["features"] for s in found["scores"]} == {"random"}
     assert {w["features"] for w in found["withheld"] if "efficientnet_lite0" in w["reason"]} == {"photographs"}

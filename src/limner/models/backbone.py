@@ -220,9 +220,9 @@ def used() -> Pretrained:
 
 
 @functools.cache
+@torch.inference_mode(False)  # what was made in inference mode could never carry gradients
 def _built(device: torch.device, dtype: torch.dtype) -> Backbone:
-    with torch.inference_mode(False):  # weights that were made in inference mode could never carry gradients
-        state = {name: weight.to(device, dtype) for name, weight in _weights().items()}
+    state = {name: weight.to(device, dtype) for name, weight in _weights().items()}
     places = iter(range(len(state) // 2))
 
     def convolution(stride: int = 1, groups: int = 1, rectified: bool = True) -> Convolution:
