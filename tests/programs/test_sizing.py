@@ -62,7 +62,7 @@ def test_the_largest_size_that_the_time_allows_and_what_the_next_would_need(
     assert said.code == 0 and trained_size(tmp_path / "run") == (64, 64)
     (line,) = [text for text in said.err.splitlines() if text.startswith("size ")]
     assert "size 64×64: recognisable after about 10 s here (100k images/s); 80×100 would need about 1 min" in line
-    assert roughly(60 * minutes) == "12 min"
+    assert roughly(60 * minutes) == "6 min"
 
 
 def test_too_little_time_for_any_size_is_said(
