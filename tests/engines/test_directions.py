@@ -115,7 +115,14 @@ def test_styles_are_modulated_by_every_layer() -> None:
         layers.affine(space(Scene({"generator": net})))
 
 
-NONE = {"MixtureGenerator", "KernelDensityGenerator", "RBMGenerator", "MaskedGenerator", "RowLSTMGenerator"}
+NONE = {
+    "FlowGenerator",
+    "MixtureGenerator",
+    "KernelDensityGenerator",
+    "RBMGenerator",
+    "MaskedGenerator",
+    "RowLSTMGenerator",
+}
 """Families whose code meets no affine layer: they choose by it, or compare it with probabilities."""
 
 

@@ -173,6 +173,7 @@ def test_without_one_what_is_free_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
     assert settle.__wrapped__() == 3 and count == [4, 3]
 
 
+@pytest.mark.slow  # of the machine itself: beside other tests its threads get less than their share
 def test_shares_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 16 threads in one process no more can compute than there are cores; one alone gets some of one."""
     import os

@@ -48,9 +48,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 def sight(x: Tensor) -> Sight:
     """As of pictures that went through a file."""
-    seen = Sight.of(to_float(to_bytes(x)))
-    assert seen is not None
-    return seen
+    return joined([seen for part in to_float(to_bytes(x)).split(100) if (seen := Sight.of(part))])
 
 
 def scores(real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -70,11 +68,9 @@ def test_a_planted_fault_raises_its_score_and_no_other(data: str, kind: str, req
     found = [compared(sight(real), sight(plant(fake, kind, strength))) for strength in strengths]
     plain, rises = found[0], [row[own] for row in found]
     assert all(0.75 < value < ALIKE for value in plain.values()), "without it, all are at their floor"
-    assert rises == sorted(rises) and rises[-1] > max(ALIKE, 1.4 * rises[0]), "it rises and is plain in the end"
+    assert rises == sorted(rises) and rises[-1] > ALIKE * max(1, rises[0]), "it rises and is plain in the end"
     for row in found:
-        assert all(row[name] < 1.2 for name in set(METRICS) - {own, "burnt"}), f"others do not mind {kind}: {row}"
-        # a pattern that is added to a white picture does burn some of it
-        assert own == "burnt" or row["burnt"] < 1.5, f"few tones are burnt by {kind}: {row}"
+        assert all(row[name] < 1.2 for name in set(METRICS) - {own}), f"others do not mind {kind}: {row}"
 
 
 def test_real_pictures_are_like_real_pictures(shared: Path, tmp_path: Path) -> None:

@@ -73,21 +73,24 @@ def twins(x: Pictures, strength: float, rng: torch.Generator) -> Pictures:
 
 
 def _over(x: Pictures, share: float, motif: Float[Tensor, "k d a b"]) -> Pictures:
-    """Pictures of which a share gives way to a motif in every place, with the contrast that they had."""
+    """Pictures of which a share gives way to a motif in every place.
+
+    That takes contrast away. Half of it is given back, so that neither contrast nor burnt tones become a fault.
+    """
     motif = motif - motif.mean((2, 3), keepdim=True)
     motif = (motif / motif.std((1, 2, 3), keepdim=True).clamp_min(0.02)).clamp(-1, 1)
     (a, b), (h, w) = motif.shape[2:], x.shape[2:]
     made = (1 - share) * x + share * motif.repeat(1, 1, -(-h // a), -(-w // b))[..., :h, :w]
     before, after = (one.std((1, 2, 3), keepdim=True).clamp_min(0.02) for one in (x, made))
     mean = made.mean((1, 2, 3), keepdim=True)
-    return mean + before / after * (made - mean)
+    return mean + (before / after).sqrt() * (made - mean)
 
 
 PLANTED = {
     "lattice": Fault(lattice, "lattice", (0.02, 0.05, 0.1, 0.15)),
     "checkerboard": Fault(checkerboard, "lattice", (0.02, 0.05, 0.1, 0.15)),
-    "tiles of 8 px": Fault(tiles(8), "tiling", (0.1, 0.2, 0.3, 0.4)),
-    "tiles of 16 px": Fault(tiles(16), "tiling", (0.1, 0.2, 0.3, 0.4)),
+    "tiles of 8 px": Fault(tiles(8), "tiling", (0.1, 0.15, 0.2, 0.3)),
+    "tiles of 16 px": Fault(tiles(16), "tiling", (0.1, 0.15, 0.2, 0.3)),
     "burnt tones": Fault(burnt, "burnt", (0.05, 0.1, 0.2, 0.4)),
     "flat contrast": Fault(flat, "contrast", (0.1, 0.2, 0.35, 0.5)),
     "twins": Fault(twins, "near-twins", (0.05, 0.1, 0.2, 0.4)),
